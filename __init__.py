@@ -1,0 +1,1 @@
+"""fcnrt: deploy FCN semantic segmentation with ONNX Runtime and TensorRT."""

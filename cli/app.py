@@ -1,0 +1,29 @@
+"""The `fcnrt` program: its commands, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ..runtime.errors import FcnrtError
+
+app = typer.Typer(
+    name="fcnrt",
+    help="Deploy FCN semantic segmentation: PyTorch to ONNX and TensorRT, and run it on pictures and video.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; exit code 1 and one line on stderr for bad input, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        app()
+    except FcnrtError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)

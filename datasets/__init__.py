@@ -1,0 +1,1 @@
+"""Images with labels: PASCAL VOC folders and synthetic scenes."""

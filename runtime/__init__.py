@@ -1,0 +1,1 @@
+"""What a deployed machine has: numpy and, on demand, one backend. Never torch, never onnx."""

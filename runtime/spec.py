@@ -1,0 +1,129 @@
+"""What must be known about an exported network to use it: `ModelSpec`, and `ImageSize`, the one way to say a size."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from .errors import ModelFileError
+
+ChannelOrder = Literal["rgb", "bgr"]
+Precision = Literal["fp32", "fp16"]
+OutputName = Literal["class_map", "confidence", "logits"]
+
+METADATA_KEY = "fcnrt.spec"
+"""Key of the ONNX metadata entry that holds `ModelSpec` as JSON."""
+
+_SPEC_FORMAT = 1  # raised when a reader of the older form would misunderstand the newer one
+
+
+@dataclass(frozen=True, order=True)
+class ImageSize:
+    """Height and width of an image in pixels, always in that order; text form ``HxW``."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"an image size must be at least 1x1, got {self.height}x{self.width}")
+
+    @classmethod
+    def parse(cls, text: str) -> ImageSize:
+        """The size written as ``HxW``, for example ``512x640``.
+
+        Raises:
+            ValueError: If the text is not two positive integers joined by ``x``.
+        """
+        match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not a size; write HEIGHTxWIDTH, for example 512x640")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What the runtime must know about an exported network; travels inside the file as JSON metadata.
+
+    Attributes:
+        variant: Architecture: ``fcn32s``, ``fcn16s`` or ``fcn8s``.
+        class_names: One name per class; index = value in the class map.
+        palette: One RGB colour (0..255) per class.
+        channel_order: Order of the three input channels that the graph expects.
+        outputs: Names of the graph's outputs, in order.
+        precision: Type the convolutions run in.
+        align: Padding scheme of the network, ``same`` or ``caffe``.
+        preprocessing: Name of the pre-processing inside the graph, for the reader; nothing is left to do outside.
+        activation_scale_log2: Activations inside the graph are scaled by 2 to this power (0 or negative), so that
+            they fit half precision; class maps, confidences and logits are not affected.
+        opset: ONNX operator set of the graph.
+        source: Where the weights came from, in words.
+        checkpoint_sha256: SHA-256 of the checkpoint file, hexadecimal.
+        fcnrt_version: Version of fcnrt that wrote the file.
+    """
+
+    variant: str
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    channel_order: ChannelOrder
+    outputs: tuple[OutputName, ...]
+    precision: Precision
+    align: str
+    preprocessing: str
+    activation_scale_log2: int
+    opset: int
+    source: str
+    checkpoint_sha256: str
+    fcnrt_version: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.class_names) <= 256:
+            raise ValueError(f"a class map is uint8 and holds 1 to 256 classes, got {len(self.class_names)}")
+        if len(self.palette) != len(self.class_names):
+            raise ValueError(f"the palette has {len(self.palette)} colours for {len(self.class_names)} classes")
+        if self.channel_order not in get_args(ChannelOrder):
+            raise ValueError(f"channel order must be rgb or bgr, got {self.channel_order!r}")
+        if "class_map" not in self.outputs:
+            raise ValueError(f"outputs must include class_map, got {', '.join(self.outputs)}")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, the background included."""
+        return len(self.class_names)
+
+    def to_json(self) -> str:
+        """The spec as one JSON object."""
+        return json.dumps({"format": _SPEC_FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """The spec written by `to_json`.
+
+        Fields that this version does not know are ignored, so that newer files stay readable.
+
+        Raises:
+            ModelFileError: If the text is not a spec, or one of a newer format.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            if data["format"] > _SPEC_FORMAT:
+                raise ModelFileError(
+                    f"the model was written in metadata format {data['format']}; this fcnrt reads up to "
+                    f"{_SPEC_FORMAT}. Upgrade fcnrt, or export the model again with this version."
+                )
+            known = {field.name for field in dataclasses.fields(cls)}
+            values = {key: value for key, value in data.items() if key in known}
+            values["class_names"] = tuple(values["class_names"])
+            values["palette"] = tuple((int(r), int(g), int(b)) for r, g, b in values["palette"])
+            values["outputs"] = tuple(values["outputs"])
+            return cls(**values)
+        except ModelFileError:
+            raise
+        except (ValueError, TypeError, KeyError) as exc:
+            raise ModelFileError(f"the model's fcnrt metadata is damaged ({exc}); export the model again") from exc
