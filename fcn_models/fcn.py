@@ -124,10 +124,8 @@ class FCN(nn.Module):
             Logits, float (N, num_classes, H, W).
         """
         height, width = image.shape[2:]
-        crop = self.final_crop
-        # (N, classes, >= crop + H, >= crop + W)
-        logits = self.final_upsampling(self.scores(image))
-        return logits[:, :, crop : crop + height, crop : crop + width]
+        logits = self.final_upsampling(self.scores(image))  # at least as large as the image, plus the crop
+        return crop(logits, self.final_crop, height, width)
 
     def scores(self, image: torch.Tensor) -> torch.Tensor:
         """The fused class scores at the variant's stride, before the final upsampling."""
@@ -173,9 +171,14 @@ class FCN(nn.Module):
     def _fuse(self, deep: torch.Tensor, skip: torch.Tensor, name: str) -> torch.Tensor:
         if self.config.align == "same":
             # Pools round up, so the deep stream is as large as the skip or one row or column larger.
-            return deep[:, :, : skip.shape[2], : skip.shape[3]] + skip
-        crop = _CAFFE_SKIP_CROP[name]
-        return deep + skip[:, :, crop : crop + deep.shape[2], crop : crop + deep.shape[3]]
+            return crop(deep, 0, skip.shape[2], skip.shape[3]) + skip
+        return deep + crop(skip, _CAFFE_SKIP_CROP[name], deep.shape[2], deep.shape[3])
+
+
+def crop(maps: torch.Tensor, start: int, height: int, width: int) -> torch.Tensor:
+    """The window of `height` rows and `width` columns that begins at row and column `start`; maps are (..., H, W)."""
+    # Unlike a slice, narrow has exactly the asked size, also in a traced graph with symbolic sizes.
+    return maps.narrow(-2, start, height).narrow(-1, start, width)
 
 
 def _pool(h: torch.Tensor) -> torch.Tensor:
