@@ -1,0 +1,42 @@
+"""Writing a file so that it is either complete or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends, and is removed if the block fails.
+
+    The temporary file lies in the same directory and keeps the suffix, which writers derive the format from.
+
+    Raises:
+        OutputError: If the file cannot be written: no such directory, no permission, disk full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; a result is an ordinary file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OutputError:
+        raise
+    except OSError as exc:
+        # Only errors of writing: those of reading an input are translated where the input is read.
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)
