@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import FcnrtError, OutputError
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except OutputError:
+    except FcnrtError:
         raise
     except OSError as exc:
         # Only errors of writing: those of reading an input are translated where the input is read.
