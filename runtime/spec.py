@@ -112,18 +112,24 @@ class ModelSpec:
         """
         try:
             data: dict[str, Any] = json.loads(text)
-            if data["format"] > _SPEC_FORMAT:
-                raise ModelFileError(
-                    f"the model was written in metadata format {data['format']}; this fcnrt reads up to "
-                    f"{_SPEC_FORMAT}. Upgrade fcnrt, or export the model again with this version."
-                )
-            known = {field.name for field in dataclasses.fields(cls)}
-            values = {key: value for key, value in data.items() if key in known}
+            written_in = int(data["format"])
+        except (ValueError, TypeError, KeyError) as exc:
+            raise _damaged(exc) from exc
+        if written_in > _SPEC_FORMAT:
+            raise ModelFileError(
+                f"the model was written in metadata format {written_in}; this fcnrt reads up to {_SPEC_FORMAT}. "
+                "Upgrade fcnrt, or export the model again with this version."
+            )
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        try:
             values["class_names"] = tuple(values["class_names"])
             values["palette"] = tuple((int(r), int(g), int(b)) for r, g, b in values["palette"])
             values["outputs"] = tuple(values["outputs"])
             return cls(**values)
-        except ModelFileError:
-            raise
         except (ValueError, TypeError, KeyError) as exc:
-            raise ModelFileError(f"the model's fcnrt metadata is damaged ({exc}); export the model again") from exc
+            raise _damaged(exc) from exc
+
+
+def _damaged(exc: Exception) -> ModelFileError:
+    return ModelFileError(f"the model's fcnrt metadata is damaged ({exc}); export the model again")
