@@ -1,0 +1,74 @@
+"""`fcnrt data`: make data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..runtime.spec import ImageSize
+
+data_app = typer.Typer(help="Make data sets.", no_args_is_help=True)
+
+_CLIP_NAME = "clip.mp4"
+_CLIP_SIZE = "360x640"
+_CLIP_SECONDS = 8
+_CLIP_FPS = 30
+
+
+@data_app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write: a new or empty one, or an earlier synthetic set.")],
+    count: Annotated[int, typer.Option(min=2, help="Number of scenes; every fifth is for validation.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Number of the set; different seeds share no scene.")] = 0,
+    size: Annotated[str, typer.Option(metavar="HxW", help="Height and width of the scenes.")] = "256x256",
+    video: Annotated[
+        bool,
+        typer.Option("--video", help=f"Also film a scene: {_CLIP_NAME}, {_CLIP_SECONDS} s at {_CLIP_SIZE} (HxW)."),
+    ] = False,
+) -> None:
+    """Draw labelled scenes of the 20 PASCAL VOC classes, laid out as VOC lays out its data sets.
+
+    The scenes depend on the seed alone: the same command writes the same pictures everywhere.
+    """
+    from ..datasets.clip import write_clip
+    from ..datasets.voc_writer import write_voc
+    from ..runtime.spec import ImageSize
+
+    scene_size = _parse_size(size)
+    with _bar("scenes", count) as advance:
+        write_voc(out, count=count, seed=seed, size=scene_size, on_scene=advance)
+    typer.echo(f"{out}: {count} scenes of {scene_size}, splits train, val, trainval")
+    if video:
+        frames, clip = _CLIP_SECONDS * _CLIP_FPS, out / _CLIP_NAME
+        with _bar("film", frames) as advance:
+            write_clip(
+                clip, seed=seed, frames=frames, fps=_CLIP_FPS, size=ImageSize.parse(_CLIP_SIZE), on_frame=advance
+            )
+        typer.echo(f"{clip}: {_CLIP_SECONDS} s, {_CLIP_SIZE}, {_CLIP_FPS} fps")
+
+
+def _parse_size(text: str) -> ImageSize:
+    from ..runtime.spec import ImageSize
+
+    try:
+        return ImageSize.parse(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--size") from exc
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr, if that is a terminal; yields the function that moves it on by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda: bars.advance(task)
