@@ -34,7 +34,7 @@ class FCNConfig:
 
     Attributes:
         variant: Finest feature map that is fused: stride 32 (none), 16 (pool4) or 8 (pool4 and pool3).
-        num_classes: Number of classes, the background included (1..256).
+        num_classes: Number of classes, the background included (2..256).
         align: ``same``: convolutions keep the size, every crop is at 0. ``caffe``: the padding and crops of the
             released Caffe nets, which weights ported from Caffe need. Both align the skips exactly; weights fit both.
         width: Multiplies the channels of the VGG trunk (64..512); 1 is the paper's, less is a slim network.
@@ -52,8 +52,8 @@ class FCNConfig:
             raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {self.variant!r}")
         if self.align not in get_args(Align):
             raise ValueError(f"align must be one of {', '.join(get_args(Align))}, got {self.align!r}")
-        if not 1 <= self.num_classes <= 256:
-            raise ValueError(f"num_classes must be 1 to 256 (a class map is uint8), got {self.num_classes}")
+        if not 2 <= self.num_classes <= 256:
+            raise ValueError(f"num_classes must be 2 to 256 (a class map is uint8), got {self.num_classes}")
         if self.channels(64) < 1 or self.fc_channels < 1:
             raise ValueError(f"width {self.width} and fc_channels {self.fc_channels} leave a layer without channels")
 

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from fcnrt.benchmarks.confusion import ConfusionMatrix
+
+
+def matrix(truth: list[int], prediction: list[int], num_classes: int) -> ConfusionMatrix:
+    confusion = ConfusionMatrix(num_classes)
+    confusion.add(np.array(truth, np.uint8), np.array(prediction, np.uint8))
+    return confusion
+
+
+def test_metrics_worked_out_by_hand() -> None:
+    confusion = matrix([0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1, 2, 0], 3)
+    np.testing.assert_allclose(confusion.iou(), [3 / 5, 2 / 3, 1 / 2])
+    assert confusion.mean_iou() == pytest.approx((3 / 5 + 2 / 3 + 1 / 2) / 3)
+    assert confusion.pixel_accuracy() == pytest.approx(6 / 8)
+    assert confusion.mean_accuracy() == pytest.approx((3 / 4 + 1 + 1 / 2) / 3)
+    assert confusion.frequency_weighted_iou() == pytest.approx(0.5 * 3 / 5 + 0.25 * 2 / 3 + 0.25 * 1 / 2)
+
+
+def test_void_is_not_counted() -> None:
+    with_void = matrix([0] * 80 + [255] * 10 + [1] * 10, [0] * 80 + [1] * 20, 2)
+    assert with_void.mean_iou() == 1.0
+    void_as_background = matrix([0] * 90 + [1] * 10, [0] * 80 + [1] * 20, 2)
+    assert void_as_background.mean_iou() == pytest.approx((80 / 90 + 10 / 20) / 2)
+
+
+def test_absent_classes_by_policy() -> None:
+    confusion = matrix([0, 0, 1, 1], [0, 0, 1, 2], 4)  # 2 is predicted only, 3 is nowhere
+    assert confusion.mean_iou("present") == pytest.approx((1 + 0.5 + 0) / 3)
+    assert confusion.mean_iou("ground_truth") == pytest.approx((1 + 0.5) / 2)
+    assert confusion.mean_iou("all") == pytest.approx((1 + 0.5 + 0 + 0) / 4)
+    assert math.isnan(confusion.iou()[3])
+
+
+def test_one_matrix_over_everything_is_not_the_mean_of_parts() -> None:
+    whole = ConfusionMatrix(2)
+    whole.add(np.array([0, 0, 0, 1], np.uint8), np.array([0, 0, 0, 1], np.uint8))
+    whole.add(np.array([0, 1, 1, 1], np.uint8), np.array([1, 1, 1, 1], np.uint8))
+    assert whole.mean_iou() == pytest.approx((3 / 4 + 4 / 5) / 2)
+
+
+def test_nothing_counted_is_nan() -> None:
+    assert math.isnan(ConfusionMatrix(3).mean_iou())
+    assert math.isnan(ConfusionMatrix(3).pixel_accuracy())
+
+
+def test_wrong_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="must have the same shape"):
+        matrix([0, 1], [0], 2)
+    with pytest.raises(ValueError, match="prediction holds class 2; there are 2 classes"):
+        matrix([0, 1], [0, 2], 2)
