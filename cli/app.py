@@ -7,6 +7,7 @@ import sys
 import typer
 
 from ..runtime.errors import FcnrtError
+from .data import data_app
 
 app = typer.Typer(
     name="fcnrt",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:
