@@ -1,0 +1,192 @@
+"""Reading the tensors of a checkpoint file, without running anything that may be in it."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..runtime.errors import CheckpointError
+
+METADATA_KEY = "fcnrt.checkpoint"
+"""Name under which a checkpoint written by fcnrt holds its description (JSON)."""
+
+# Where training scripts keep the state dict among epoch, optimiser state and so on.
+_STATE_DICT_KEYS = ("model_state_dict", "state_dict", "model")
+_MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; limit of the format
+_HASH_BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """Content of a checkpoint file.
+
+    Attributes:
+        tensors: Tensors by name, possibly memory-mapped: copy what is to outlive the file.
+        metadata: fcnrt's own description of the weights, JSON, if the file has one.
+        arch: Name of the architecture as a training script noted it, if it did.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    metadata: str | None
+    arch: str | None
+
+
+def read_checkpoint_file(path: Path) -> CheckpointFile:
+    """The tensors in a file written by ``torch.save`` (either format) or safetensors; the content decides which.
+
+    Raises:
+        CheckpointError: If there is no such file, or it is empty, truncated, no checkpoint, or holds anything else
+            than tensors and plain values. Code in a pickle is never run.
+    """
+    head, size = _head(path)
+    if path.suffix == ".safetensors" or _looks_like_safetensors(head):
+        return _read_safetensors(path, size)
+    if head.startswith(b"PK\x03\x04"):
+        _check_archive(path, size)
+        return _from_torch(_torch_load(path, size, mmap=True), path)
+    if head.startswith(b"\x80"):  # a pickle, as torch.save wrote before version 1.6
+        return _from_torch(_torch_load(path, size, mmap=False), path)
+    if path.suffix == ".caffemodel":
+        raise CheckpointError(
+            f"{path.name} is a Caffe model, which is not supported yet; use the weights converted to PyTorch"
+        )
+    raise CheckpointError(f"{path.name} is not a checkpoint; expected a .pth file of PyTorch or a .safetensors file")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal, read block by block."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _head(path: Path) -> tuple[bytes, int]:
+    """First bytes and size of the file."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory; name the checkpoint file in it")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(9)
+    except FileNotFoundError as exc:
+        raise CheckpointError(f"no such checkpoint: {path}") from exc
+    except OSError as exc:
+        raise CheckpointError(f"cannot read {path}: {exc.strerror}") from exc
+    if not head:
+        raise CheckpointError(f"{path.name} is empty (0 bytes); download or copy it again")
+    return head, size
+
+
+def _looks_like_safetensors(head: bytes) -> bool:
+    # The length of a JSON header, then the header.
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER
+
+
+def _read_safetensors(path: Path, size: int) -> CheckpointFile:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as exc:
+        raise _damaged(path, size) from exc
+    return CheckpointFile(_without_prefix(tensors), metadata.get(METADATA_KEY), None)
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """Tell the ZIP archives apart that are no state dict, for better messages than the reader's own."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError) as exc:
+        raise _damaged(path, size) from exc
+    if any(member.endswith(".npy") for member in members):
+        raise CheckpointError(
+            f"{path.name} is a NumPy archive, as the Chainer project wkentaro/fcn writes them; that is not supported "
+            "yet. Use the same weights for PyTorch (wkentaro/pytorch-fcn)."
+        )
+    if any(member.endswith("/constants.pkl") for member in members):
+        raise CheckpointError(f"{path.name} is a TorchScript program; save the state_dict() of the module instead")
+    if not any(member.endswith("/data.pkl") for member in members):
+        raise CheckpointError(f"{path.name} is a ZIP archive without a PyTorch checkpoint in it")
+
+
+def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
+    try:
+        with torch.serialization.safe_globals(_numpy_scalar_globals()):
+            # Memory-mapped, so that optimiser state beside the weights is never read.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as exc:
+        # A damaged or hostile file can make the unpickler raise almost anything.
+        unsafe = re.search(r"GLOBAL ([\w.]+)", str(exc))
+        if unsafe is not None:
+            raise CheckpointError(
+                f"{path.name} refused: contains {unsafe[1]}, which is code; only tensors are loaded. "
+                "If it is a model saved whole, save its state_dict() instead."
+            ) from exc
+        if isinstance(exc, pickle.UnpicklingError):
+            raise CheckpointError(
+                f"{path.name} refused: it is a pickle that torch.save did not write, or a damaged one; "
+                "only tensors are loaded"
+            ) from exc
+        raise _damaged(path, size) from exc
+
+
+def _numpy_scalar_globals() -> list[Any]:
+    """What pickles of ``np.float64`` refer to.
+
+    Training scripts note their best score as such, and PyTorch takes it for code. The two names of one function are
+    those of NumPy 2 and NumPy 1.
+    """
+    # Where the function lives depends on the installed NumPy, too.
+    core = np._core if hasattr(np, "_core") else np.core
+    scalar = core.multiarray.scalar
+    return [
+        (scalar, "numpy._core.multiarray.scalar"),
+        (scalar, "numpy.core.multiarray.scalar"),
+        np.dtype,
+        type(np.dtype(np.float64)),
+    ]
+
+
+def _from_torch(content: object, path: Path) -> CheckpointFile:
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path.name} holds a {type(content).__name__}, not a state dict")
+    state: Mapping[Any, Any] = content
+    for key in _STATE_DICT_KEYS:
+        if isinstance(content.get(key), Mapping):
+            state = content[key]
+            break
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        entries = ", ".join(str(name) for name in list(state)[:5]) or "nothing"
+        raise CheckpointError(
+            f"{path.name} holds no weights: found {entries}; "
+            f"expected tensors, or a state dict under {', '.join(_STATE_DICT_KEYS[:-1])} or {_STATE_DICT_KEYS[-1]}"
+        )
+    metadata, arch = content.get(METADATA_KEY), content.get("arch")
+    return CheckpointFile(
+        _without_prefix({str(name): tensor for name, tensor in tensors.items()}),
+        metadata if isinstance(metadata, str) else None,
+        arch if isinstance(arch, str) else None,
+    )
+
+
+def _without_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    # DataParallel puts its own name before all others.
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _damaged(path: Path, size: int) -> CheckpointError:
+    return CheckpointError(f"{path.name} is damaged or truncated ({size:,} bytes); download or copy it again")

@@ -1,0 +1,105 @@
+"""Fitting the tensors of a checkpoint into a network: names, shapes and values are checked, then moved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from ..runtime.errors import CheckpointError
+from .fcn import FCN, Variant
+from .upsampling import bilinear_conv_transpose
+
+_LISTED_TENSORS = 3  # how many an error message names
+
+
+def upsampling_layers(model: FCN) -> dict[str, nn.ConvTranspose2d]:
+    """The transposed convolutions of a network, by name."""
+    return {name: layer for name, layer in model.named_children() if isinstance(layer, nn.ConvTranspose2d)}
+
+
+def fill(
+    model: FCN,
+    tensors: dict[str, torch.Tensor],
+    layers: Mapping[str, str],
+    *,
+    flattened: frozenset[str],
+    file_name: str,
+) -> None:
+    """Move the tensors of a file into an empty network, as float32.
+
+    Args:
+        model: Network on the meta device.
+        tensors: Tensors of the file by their name there; emptied, so that each is freed once it is copied.
+        layers: Layer in the file of each layer of the network. Layers that are not listed are initialised as the paper
+            says: bilinear upsampling, zero scores.
+        flattened: Layers of the network that the file stores as fully connected.
+        file_name: For messages.
+
+    Raises:
+        CheckpointError: If tensors are missing, surplus, of the wrong shape, not numbers, NaN or infinite.
+    """
+    wanted: dict[str, tuple[str, torch.Tensor]] = {}
+    state: dict[str, torch.Tensor] = {}
+    upsampling = upsampling_layers(model)
+    for key, parameter in model.state_dict().items():
+        name, _, kind = key.partition(".")
+        if name in layers:
+            wanted[f"{layers[name]}.{kind}"] = key, parameter
+        elif name in upsampling:
+            layer = upsampling[name]
+            state[key] = bilinear_conv_transpose(layer.in_channels, stride=layer.stride[0], padding=0).weight.detach()
+        else:
+            state[key] = torch.zeros(parameter.shape)
+    shapes = {
+        source: (len(parameter), parameter[0].numel())
+        if key.endswith(".weight") and key.partition(".")[0] in flattened
+        else tuple(parameter.shape)
+        for source, (key, parameter) in wanted.items()
+    }
+    _check_shapes(model.config.variant, tensors, shapes, file_name)
+    for source, (key, parameter) in wanted.items():
+        tensor = tensors.pop(source)
+        check_finite(source, tensor, file_name)
+        # Copied, because the file may be memory-mapped and overwritten while the network lives.
+        state[key] = tensor.detach().to(torch.float32, copy=True).reshape(parameter.shape).contiguous()
+    model.load_state_dict(state, assign=True)
+
+
+def _check_shapes(
+    variant: Variant, tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], file_name: str
+) -> None:
+    missing = [name for name in expected if name not in tensors]
+    surplus = [name for name in tensors if name not in expected]
+    wrong = [
+        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    found = {"missing": missing, "not part of it": surplus, "wrong shape": wrong}
+    problems = [f"{problem}: {listing(names)}" for problem, names in found.items() if names]
+    if problems:
+        raise CheckpointError(f"{file_name} does not fit {variant}; {'; '.join(problems)}")
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first names, and how many there are besides."""
+    listed = ", ".join(names[:_LISTED_TENSORS])
+    more = len(names) - _LISTED_TENSORS
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def check_finite(name: str, tensor: torch.Tensor, owner: str) -> None:
+    """Check that a tensor holds weights: dense, floating-point, finite.
+
+    Raises:
+        CheckpointError: If it does not; naming the tensor and its owner.
+    """
+    if tensor.layout != torch.strided or tensor.is_meta or not tensor.is_floating_point():
+        raise CheckpointError(f"{owner} has a tensor that is not dense floating-point numbers: {name} ({tensor.dtype})")
+    # The extremes are NaN if any element is; unlike isfinite(), this needs no memory.
+    lowest, highest = tensor.aminmax()
+    if not (math.isfinite(lowest.item()) and math.isfinite(highest.item())):
+        raise CheckpointError(f"{owner} has NaN or infinite weights in {name}")
