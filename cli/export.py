@@ -1,0 +1,171 @@
+"""`fcnrt export`: a checkpoint becomes one ONNX file that was compared with PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import typer
+
+from ..runtime.spec import OutputName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..export.to_onnx import ExportResult
+    from ..fcn_models.checkpoint import Checkpoint
+
+# Written out again, because importing them would import torch; a test holds them against the originals.
+VariantName = Literal["fcn32s", "fcn16s", "fcn8s"]
+AlignName = Literal["same", "caffe"]
+_OPSETS = range(18, 24)
+
+
+def export(
+    variant: Annotated[
+        VariantName | None,
+        typer.Option(help="Network; fcn8s unless the checkpoint says otherwise.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Weights to export (.pth, .safetensors); the bundled demo weights if not given."),
+    ] = None,
+    weights: Annotated[
+        Literal["vgg16-imagenet", "voc"] | None,
+        typer.Option(
+            help="Download published weights: an ImageNet-trained VGG16 to start training from, or the VOC nets."
+        ),
+    ] = None,
+    num_classes: Annotated[
+        int | None, typer.Option(min=2, max=256, help="Number of classes, if the weights do not say.")
+    ] = None,
+    align: Annotated[
+        AlignName | None,
+        typer.Option(help="Padding scheme; chosen by the checkpoint's origin unless given.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16"], typer.Option(help="Type the convolutions run in; frames and class maps stay uint8.")
+    ] = "fp32",
+    outputs: Annotated[
+        str, typer.Option(help="What the graph returns, comma-separated: class_map, confidence, logits.")
+    ] = "class_map",
+    channel_order: Annotated[
+        Literal["rgb", "bgr"], typer.Option(help="Channel order of the frames the graph will get; OpenCV's is bgr.")
+    ] = "rgb",
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of pictures to measure activations on, for fp16; drawn scenes and noise if not given."
+        ),
+    ] = None,
+    opset: Annotated[int, typer.Option(min=_OPSETS.start, max=_OPSETS.stop - 1, help="ONNX operator set.")] = 20,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; VARIANT.onnx if not given.")
+    ] = None,
+) -> None:
+    """Export a network to one ONNX file: raw uint8 frames of any size in, class map out.
+
+    The file is run and compared with PyTorch at several sizes before it is kept.
+    """
+    if checkpoint is not None and weights is not None:
+        raise typer.BadParameter("give --checkpoint or --weights, not both")
+    if samples is not None and precision == "fp32":
+        raise typer.BadParameter("--samples is for --precision fp16; fp32 needs no activation range")
+    wanted = _parse_outputs(outputs)
+
+    from ..export.requirements import require_export_packages
+
+    require_export_packages("exporting a model")
+    from ..export.to_onnx import export_onnx
+    from .console import say, status
+
+    with status("loading weights") as progress:
+        loaded, hint = _load(variant, checkpoint, weights, num_classes, align)
+        name = f"{loaded.model.config.variant}{'' if precision == 'fp32' else '-' + precision}.onnx"
+        say(f"{loaded.model.config.variant} · {loaded.source}{hint}")
+        result = export_onnx(
+            loaded,
+            output or Path(name),
+            precision=precision,
+            outputs=wanted,
+            channel_order=channel_order,
+            opset=opset,
+            samples=None if samples is None else _read_samples(samples),
+            progress=progress,
+        )
+    for line in _describe(result):
+        say(line)
+    typer.echo(result.path)
+
+
+def _parse_outputs(text: str) -> list[OutputName]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in get_args(OutputName):
+            raise typer.BadParameter(f"unknown output {name!r}; there are {', '.join(get_args(OutputName))}")
+    if "class_map" not in names or len(set(names)) != len(names):
+        raise typer.BadParameter("--outputs must name class_map, and each output once")
+    return names  # type: ignore[return-value]
+
+
+def _load(
+    variant: VariantName | None,
+    checkpoint: Path | None,
+    weights: Literal["vgg16-imagenet", "voc"] | None,
+    num_classes: int | None,
+    align: AlignName | None,
+) -> tuple[Checkpoint, str]:
+    from ..export.demo import demo_checkpoint
+    from ..fcn_models.checkpoint import load_checkpoint
+    from ..fcn_models.weights import fetch
+    from .console import download_bar
+
+    if checkpoint is None and weights is None:
+        if num_classes is not None or align is not None:
+            raise typer.BadParameter("--num-classes and --align go with --checkpoint or --weights")
+        return demo_checkpoint(variant or "fcn8s"), " (for real photographs: --checkpoint FILE or --weights voc)"
+    if weights is not None:
+        variant = variant or "fcn8s"
+        with download_bar() as bar:
+            checkpoint = fetch("vgg16-imagenet" if weights == "vgg16-imagenet" else f"voc-{variant}", progress=bar)
+    assert checkpoint is not None
+    return load_checkpoint(checkpoint, variant=variant, align=align, num_classes=num_classes), ""
+
+
+def _read_samples(folder: Path) -> list[NDArray[np.uint8]]:
+    from ..runtime.errors import SourceError
+    from ..runtime.images import is_image, read_image
+
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
+    except OSError as exc:
+        raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
+    if not files:
+        raise SourceError(f"{folder}: no pictures in this folder")
+    return [read_image(path) for path in files]
+
+
+def _describe(result: ExportResult) -> list[str]:
+    spec, parity = result.spec, result.parity
+    shapes = {"class_map": "uint8 [batch, height, width]", "confidence": "uint8 [batch, height, width]"}
+    shapes["logits"] = f"float32 [batch, {spec.num_classes}, height, width]"
+    returned = ", ".join(f"{name} {shapes[name]}" for name in spec.outputs)
+    lines = [
+        f"  graph     image uint8 [batch, height, width, 3] {spec.channel_order.upper()} -> {returned}",
+        f"  precision {spec.precision} · opset {spec.opset} · {result.size_bytes / 1e6:.1f} MB",
+    ]
+    if result.largest_activation is not None:
+        scaling = f"scaled by 2^{spec.activation_scale_log2} (exact)" if spec.activation_scale_log2 else "not scaled"
+        lines.append(
+            f"  fp16      largest activation {result.largest_activation:,.0f} on sample images: {scaling}; "
+            "score and upsampling layers stay fp32"
+        )
+    sizes = [size.size for size in parity.sizes]
+    ties = f", each a tie (logit gap <= {parity.largest_gap:.2g})" if parity.differing else ""
+    lines.append(
+        f"  checked   {len(sizes)} sizes from {sizes[0]} to {sizes[-1]} against PyTorch: {parity.differing:,} of "
+        f"{parity.pixels:,} pixels differ{ties}, logits within {parity.logit_error:.1g}"
+    )
+    lines.append(f"  next      fcnrt run SOURCE --model {result.path}")
+    return lines

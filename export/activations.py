@@ -1,0 +1,50 @@
+"""How large the numbers inside a network get, and the scaling that keeps them within half precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..fcn_models.fcn import FCN
+from ..fcn_models.preprocessing import Preprocessing
+from .reference import normalize
+
+# float16 ends at 65504. Frames in the field may drive activations higher than the samples did: a factor of 4 is kept.
+_LARGEST_SAFE_ACTIVATION = 65504 / 4
+
+
+@torch.no_grad()
+def largest_activation(model: FCN, preprocessing: Preprocessing, frames: Iterable[NDArray[np.uint8]]) -> float:
+    """The largest absolute value that leaves any convolution of the model on these frames.
+
+    Args:
+        model: The network, in eval mode, float32.
+        preprocessing: Its pre-processing.
+        frames: RGB frames, uint8 (H, W, 3).
+    """
+    largest = 0.0
+
+    def watch(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, float(output.abs().max()))
+
+    hooks = [layer.register_forward_hook(watch) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    try:
+        for frame in frames:
+            model.scores(normalize(frame[None], preprocessing))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest
+
+
+def half_precision_scale(largest: float) -> int:
+    """The power of two (0 or negative, as log2) that brings activations up to `largest` safely into float16."""
+    if largest <= _LARGEST_SAFE_ACTIVATION:
+        return 0
+    return -math.ceil(math.log2(largest / _LARGEST_SAFE_ACTIVATION))

@@ -1,0 +1,172 @@
+"""The comparison every exported file must pass: the same logits and class maps as the PyTorch module, at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from ..fcn_models.checkpoint import Checkpoint
+from ..fcn_models.preprocessing import PREPROCESSING
+from ..runtime.errors import ParityError
+from ..runtime.segmenter import Segmenter
+from ..runtime.spec import ImageSize, Precision
+from .reference import reference_logits
+from .sample_frames import sample_frame
+
+COMPARED_SIZES = tuple(
+    # From a single pixel, through less than one cell of 32, thin strips and whole multiples, to odd and large.
+    ImageSize.parse(text)
+    for text in ("1x1", "3x97", "31x17", "32x64", "65x33", "129x200", "224x224", "375x500", "641x480")
+)
+
+LOGIT_RTOL: dict[Precision, float] = {
+    # Relative to the largest logit of the frame.
+    # float32: sums of up to 25,088 products in another order; the largest seen is 3e-6.
+    "fp32": 5e-5,
+    # float16: 11 bits (5e-4) per rounding, through 15 layers whose errors average out; the largest seen is 3e-3.
+    "fp16": 1e-2,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeParity:
+    """The comparison at one size.
+
+    Attributes:
+        size: Size of the frames.
+        pixels: Pixels compared.
+        differing: Pixels whose class differs.
+        logit_error: Largest absolute difference of a logit.
+        logit_scale: Largest absolute logit of the module.
+        largest_gap: Largest difference, in the module's logits, between the class it chose and the one the file chose,
+            over the differing pixels: near zero means ties.
+    """
+
+    size: ImageSize
+    pixels: int
+    differing: int
+    logit_error: float
+    logit_scale: float
+    largest_gap: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """Comparison of an exported file with its PyTorch module over several sizes."""
+
+    sizes: tuple[SizeParity, ...]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels compared."""
+        return sum(size.pixels for size in self.sizes)
+
+    @property
+    def differing(self) -> int:
+        """Pixels whose class differs."""
+        return sum(size.differing for size in self.sizes)
+
+    @property
+    def logit_error(self) -> float:
+        """Largest absolute difference of a logit."""
+        return max(size.logit_error for size in self.sizes)
+
+    @property
+    def largest_gap(self) -> float:
+        """Largest logit gap among differing pixels."""
+        return max(size.largest_gap for size in self.sizes)
+
+
+def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpoint, *, margin: int) -> ParityReport:
+    """Run an exported file through the runtime and compare it with the module it was made from.
+
+    Class maps come from the file itself; logits from the same graph with the argmax's input made visible.
+
+    Args:
+        path: The exported file.
+        graph: Its contents.
+        checkpoint: The module and its pre-processing.
+        margin: Row and column of the argmax's input where the image begins.
+
+    Returns:
+        What was compared and how far apart the two are.
+
+    Raises:
+        ParityError: If a logit differs by more than the precision explains, or a pixel's class differs although its
+            logits are not nearly tied.
+        MissingDependencyError: If ONNX Runtime is not installed.
+    """
+    results = []
+    with Segmenter.open(path, device="cpu") as segment:
+        spec = segment.spec
+        argmax_input = _open_argmax_input(graph)
+        for index, size in enumerate(COMPARED_SIZES):
+            batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
+            rgb = np.stack([sample_frame(size, index + i) for i in range(batch)])
+            frames = rgb if spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
+            expected = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], rgb)
+            logits = argmax_input(frames)[:, :, margin : margin + size.height, margin : margin + size.width]
+            results.append(_compare(size, expected, logits * 2.0**-spec.activation_scale_log2, segment(frames)))
+            _check(results[-1], spec.precision)
+    return ParityReport(sizes=tuple(results))
+
+
+def _open_argmax_input(graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """A function that computes what the graph's argmax looks at: logits of the frame, with a margin around."""
+    import onnxruntime
+
+    probe = onnx.ModelProto()
+    probe.CopyFrom(graph)
+    name = next(node.input[0] for node in probe.graph.node if node.op_type == "ArgMax")
+    if all(output.name != name for output in probe.graph.output):
+        probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    return lambda frames: session.run([name], {"image": frames})[0]  # type: ignore[no-any-return]
+
+
+def _compare(
+    size: ImageSize,
+    expected: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    class_map: NDArray[np.uint8],
+) -> SizeParity:
+    if logits.shape != expected.shape or class_map.shape != expected.shape[:1] + expected.shape[2:]:
+        raise ParityError(
+            f"the exported graph returns {class_map.shape} for frames of {size}, logits {logits.shape}; "
+            f"PyTorch returns logits {expected.shape}. The file was not kept."
+        )
+    chosen = np.take_along_axis(expected, class_map[:, None].astype(np.int64), 1)[:, 0]
+    differing = class_map != expected.argmax(1)
+    gaps = (expected.max(1) - chosen)[differing]
+    return SizeParity(
+        size=size,
+        pixels=class_map.size,
+        differing=int(differing.sum()),
+        # A NaN anywhere must count as an error, not disappear in a comparison.
+        logit_error=float(np.nan_to_num(np.abs(logits - expected), nan=np.inf).max()),
+        logit_scale=float(np.abs(expected).max()),
+        largest_gap=float(gaps.max(initial=0.0)),
+    )
+
+
+def _check(result: SizeParity, precision: Precision) -> None:
+    allowed = LOGIT_RTOL[precision] * result.logit_scale
+    if result.logit_error > allowed:
+        raise ParityError(
+            f"the exported graph disagrees with PyTorch at {result.size}: logits differ by up to "
+            f"{result.logit_error:.3g} (largest logit {result.logit_scale:.3g}, allowed in {precision} "
+            f"{allowed:.3g}), {result.differing:,} of {result.pixels:,} pixels have another class. "
+            "The file was not kept."
+        )
+    # Two logits may move towards each other, each by the allowed error.
+    if result.largest_gap > 2 * allowed:
+        raise ParityError(
+            f"the exported graph disagrees with PyTorch at {result.size}: {result.differing:,} of "
+            f"{result.pixels:,} pixels have another class, by a logit gap of up to {result.largest_gap:.3g} where "
+            f"{2 * allowed:.3g} is a tie. The file was not kept."
+        )

@@ -1,0 +1,93 @@
+"""The module whose graph is the contract: raw frames in, class map out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..fcn_models.fcn import FCN, crop
+from ..fcn_models.preprocessing import Preprocessing
+from ..runtime.spec import ChannelOrder, OutputName, Precision
+from .lowering import BilinearUpsampling, lower_to_half, lower_upsampling, reverse_input_channels, scale_activations
+
+
+class Deployable(nn.Module):
+    """A network with everything around it inside: pre-processing before, crop, argmax and casts behind.
+
+    Two rules of TensorRT shape it: a uint8 input must meet a Cast first, and the Cast to uint8 must come last.
+    """
+
+    _mean: torch.Tensor
+    _scale: torch.Tensor
+
+    def __init__(
+        self,
+        model: FCN,
+        preprocessing: Preprocessing,
+        *,
+        outputs: Sequence[OutputName] = ("class_map",),
+        precision: Precision = "fp32",
+        channel_order: ChannelOrder = "rgb",
+        activation_scale_log2: int = 0,
+    ) -> None:
+        super().__init__()
+        self.outputs = tuple(outputs)
+        self._half = precision == "fp16"
+        self._logit_scale = 2.0**-activation_scale_log2
+        self._network = copy.deepcopy(model).eval().requires_grad_(False)
+        mean, scale = preprocessing.mean, preprocessing.scale
+        if preprocessing.channel_order != channel_order:
+            reverse_input_channels(self._network)
+            mean, scale = mean[::-1], scale[::-1]
+        # Subtracted before the first convolution pads with zeros, as in training: the border is the mean colour.
+        self.register_buffer("_mean", torch.tensor(mean))
+        self.register_buffer("_scale", torch.tensor(scale))
+        lower_upsampling(self._network)
+        if activation_scale_log2:
+            scale_activations(self._network, activation_scale_log2)
+        if self._half:
+            lower_to_half(self._network)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs that were asked for, in their order.
+
+        Args:
+            image: Raw frames, uint8 (N, H, W, 3).
+
+        Returns:
+            ``class_map`` uint8 (N, H, W), ``confidence`` uint8 (N, H, W) (255 times the probability of that class),
+            ``logits`` float32 (N, classes, H, W).
+        """
+        height, width = image.shape[1:3]
+        x = (image.float() - self._mean) * self._scale  # (N, H, W, 3)
+        x = x.permute(0, 3, 1, 2)  # (N, 3, H, W)
+        logits = self._enlarged_logits(x.half() if self._half else x)
+
+        results: dict[OutputName, torch.Tensor] = {}
+        if "class_map" in self.outputs:
+            # Argmax looks at one pixel at a time, so it may come before the crop: one channel to crop, not all.
+            results["class_map"] = crop(logits.argmax(1), self.margin, height, width).to(torch.uint8)
+        if "confidence" in self.outputs:
+            probability = (crop(logits, self.margin, height, width) * self._logit_scale).softmax(1).amax(1)  # (N, H, W)
+            results["confidence"] = (probability * 255).round().to(torch.uint8)
+        if "logits" in self.outputs:
+            results["logits"] = crop(logits, self.margin, height, width) * self._logit_scale
+        return tuple(results[name] for name in self.outputs)
+
+    @property
+    def margin(self) -> int:
+        """Row and column of the enlarged logits where the image begins."""
+        upsampling = self._network.final_upsampling
+        offset = upsampling.offset if isinstance(upsampling, BilinearUpsampling) else 0
+        return offset + self._network.final_crop
+
+    def _enlarged_logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits at the image's resolution, with a margin around them."""
+        scores = self._network.scores(x)
+        upsampling = self._network.final_upsampling
+        if isinstance(upsampling, BilinearUpsampling):
+            return upsampling.enlarge(scores)
+        return upsampling(scores)  # type: ignore[no-any-return]

@@ -1,0 +1,195 @@
+"""From a checkpoint to one ONNX file that holds everything and was compared with PyTorch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from ..fcn_models.checkpoint import Checkpoint
+from ..fcn_models.preprocessing import PREPROCESSING
+from ..runtime.atomic import atomic_path
+from ..runtime.spec import METADATA_KEY, ChannelOrder, ModelSpec, OutputName, Precision
+from .activations import half_precision_scale, largest_activation
+from .compare import ParityReport, compare_with_pytorch
+from .deployable import Deployable
+from .sample_frames import calibration_frames
+
+OPSETS = range(18, 24)
+"""Operator sets that can be written: older ones lack operators the exporter uses, newer ones TensorRT does not read."""
+
+DEFAULT_OPSET = 20  # read by ONNX Runtime >= 1.18 and TensorRT >= 10, which JetPack 6 has
+
+_DIMENSIONS: dict[str, tuple[str | None, ...]] = {
+    "image": ("batch", "height", "width", None),
+    "class_map": ("batch", "height", "width"),
+    "confidence": ("batch", "height", "width"),
+    "logits": ("batch", None, "height", "width"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """What was written and how it compares.
+
+    Attributes:
+        path: The ONNX file.
+        spec: The metadata inside it.
+        size_bytes: Size of the file.
+        largest_activation: Largest activation measured on sample frames before scaling; None in fp32, where it does
+            not matter.
+        parity: Comparison of the written file with the PyTorch module.
+    """
+
+    path: Path
+    spec: ModelSpec
+    size_bytes: int
+    largest_activation: float | None
+    parity: ParityReport
+
+
+def export_onnx(
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    precision: Precision = "fp32",
+    outputs: Sequence[OutputName] = ("class_map",),
+    channel_order: ChannelOrder = "rgb",
+    opset: int = DEFAULT_OPSET,
+    samples: Iterable[NDArray[np.uint8]] | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> ExportResult:
+    """Write a network as ONNX and compare the file with the PyTorch module; a file that disagrees is not kept.
+
+    Args:
+        checkpoint: The network and what is known about it.
+        path: File to write, ``.onnx``.
+        precision: ``fp32``, or ``fp16``: half precision inside, score layers in float32, the same types outside.
+        outputs: What the graph returns; ``class_map`` must be among them.
+        channel_order: Order of the channels in the frames that the graph will be given.
+        opset: ONNX operator set, one of `OPSETS`.
+        samples: RGB frames, uint8 (H, W, 3), to measure activations on for fp16; drawn scenes and noise if None.
+        progress: Called with a word for each step as it begins.
+
+    Returns:
+        The written file with its metadata and the comparison.
+
+    Raises:
+        ValueError: If an option is not one of the allowed values.
+        ParityError: If the exported graph disagrees with the module.
+        OutputError: If the file cannot be written.
+    """
+    _check_options(precision, outputs, channel_order, opset)
+    model, preprocessing = checkpoint.model, PREPROCESSING[checkpoint.preprocessing]
+    largest, scale_log2 = None, 0
+    if precision == "fp16":
+        progress("measuring activations")
+        largest = largest_activation(model, preprocessing, calibration_frames() if samples is None else samples)
+        scale_log2 = half_precision_scale(largest)
+    spec = ModelSpec(
+        variant=model.config.variant,
+        class_names=checkpoint.class_names,
+        palette=checkpoint.palette,
+        channel_order=channel_order,
+        outputs=tuple(outputs),
+        precision=precision,
+        align=model.config.align,
+        preprocessing=checkpoint.preprocessing,
+        activation_scale_log2=scale_log2,
+        opset=opset,
+        source=checkpoint.source,
+        checkpoint_sha256=checkpoint.sha256,
+        fcnrt_version=version("fcnrt"),
+    )
+    progress("exporting")
+    deployable = Deployable(
+        model,
+        preprocessing,
+        outputs=outputs,
+        precision=precision,
+        channel_order=channel_order,
+        activation_scale_log2=scale_log2,
+    )
+    graph = _trace(deployable, opset)
+    _tidy(graph, spec)
+    with atomic_path(path) as temporary:
+        onnx.save(graph, temporary)
+        progress("comparing with PyTorch")
+        parity = compare_with_pytorch(temporary, graph, checkpoint, margin=deployable.margin)
+    return ExportResult(path=path, spec=spec, size_bytes=path.stat().st_size, largest_activation=largest, parity=parity)
+
+
+def _check_options(precision: str, outputs: Sequence[str], channel_order: str, opset: int) -> None:
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+    if channel_order not in get_args(ChannelOrder):
+        raise ValueError(f"channel order must be one of {', '.join(get_args(ChannelOrder))}, got {channel_order!r}")
+    unknown = [name for name in outputs if name not in get_args(OutputName)]
+    if unknown:
+        raise ValueError(f"unknown output {unknown[0]!r}; there are {', '.join(get_args(OutputName))}")
+    if "class_map" not in outputs or len(set(outputs)) != len(outputs):
+        raise ValueError(f"outputs must name class_map, and each output once; got {','.join(outputs)}")
+    if opset not in OPSETS:
+        raise ValueError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, got {opset}")
+
+
+def _trace(deployable: Deployable, opset: int) -> onnx.ModelProto:
+    # A traced size hides mistakes if it is a round one: 97 and 131 are prime, nothing divides evenly.
+    example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
+    dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's internals warn about themselves; the result is verified
+            program = torch.onnx.export(
+                deployable,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=["image"],
+                output_names=list(deployable.outputs),
+                dynamic_shapes=(dynamic,),
+                verbose=False,
+            )
+    finally:
+        exporter_log.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
+def _tidy(graph: onnx.ModelProto, spec: ModelSpec) -> None:
+    """Make the file say what it is: names of layers and dimensions, the spec, and nothing of the machine it is from."""
+    body = graph.graph
+    for value in (*body.input, *body.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, _DIMENSIONS[value.name], strict=True):
+            if name is not None:
+                dimension.dim_param = name
+    # The exporter notes stack traces with local paths everywhere, and inferred shapes under names we replaced.
+    del body.value_info[:]
+    for part in (body, *body.node, *body.input, *body.output, *body.initializer):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    renamed = {tensor.name: tensor.name.replace("_network.", "").lstrip("_") for tensor in body.initializer}
+    for tensor in body.initializer:
+        tensor.name = renamed[tensor.name]
+    for node in body.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        weight = next((name for name in node.input if name.endswith(".weight")), None)
+        if weight is not None:
+            node.name = weight.split(".")[0]  # the paper's layer name, which error messages of backends will show
+    body.name = spec.variant
+    graph.producer_name, graph.producer_version = "fcnrt", spec.fcnrt_version
+    onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json()})
+    onnx.checker.check_model(graph)
