@@ -1,0 +1,154 @@
+"""Downloading one file: resumed where it was cut off, and checked by its hash before anybody sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from ..runtime.errors import DownloadError
+
+Progress = Callable[[int, "int | None"], None]
+"""Called with the bytes there are and the bytes there will be (None if the server does not say)."""
+
+_BLOCK = 1 << 18  # bytes
+_RANGE_NOT_SATISFIABLE = 416
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A published file.
+
+    Attributes:
+        name: What it is called here.
+        url: Where its bytes are.
+        algorithm: Hash function of `digest`.
+        digest: Published hash, hexadecimal; perhaps only its first digits.
+        page: Where a person can fetch it with a browser.
+    """
+
+    name: str
+    url: str
+    algorithm: Literal["sha256", "md5"]
+    digest: str
+    page: str
+
+    @property
+    def by_hand(self) -> str:
+        """The way without this program, for messages."""
+        return f"or fetch it by hand from {self.page} and pass it with --checkpoint FILE"
+
+
+def download(remote: RemoteFile, directory: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Path:
+    """The file in a directory, downloaded if it is not there.
+
+    An interrupted download leaves a ``.part`` file, with which the next one goes on.
+
+    Args:
+        remote: What to download.
+        directory: Where to put it; made if missing.
+        progress: Told how far it is.
+        timeout_s: Seconds to wait for an answer, or for more bytes.
+
+    Raises:
+        DownloadError: If the server cannot be reached or sends something else, if the connection is cut, if the hash
+            is not the published one, or if the file cannot be written.
+    """
+    path = directory / remote.name
+    if path.is_file():  # only complete files get this name
+        return path
+    part = directory / f"{remote.name}.part"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _receive(remote, part, progress, timeout_s)
+        _check_hash(remote, part)
+        part.replace(path)
+    except DownloadError:
+        raise
+    except OSError as exc:
+        raise DownloadError(f"cannot write {exc.filename or part}: {exc.strerror}") from exc
+    return path
+
+
+def _receive(remote: RemoteFile, part: Path, progress: Progress | None, timeout_s: float) -> None:
+    """Add to the part file what it lacks."""
+    done = part.stat().st_size if part.exists() else 0
+    response = _request(remote, done, timeout_s)
+    if response is None:
+        return
+    with response:
+        if response.headers.get_content_type() == "text/html":
+            # Google Drive answers so when too many people fetched a file, or when it wants a click.
+            raise DownloadError(
+                f"{remote.url} answered with a web page instead of {remote.name}. Try again later, {remote.by_hand}."
+            )
+        resumed = response.status == http.client.PARTIAL_CONTENT
+        if not resumed:
+            done = 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else done + int(length)
+        with part.open("ab" if resumed else "wb") as file:
+            for block in _blocks(response, remote, timeout_s):
+                file.write(block)
+                done += len(block)
+                if progress is not None:
+                    progress(done, total)
+    if total is not None and done < total:
+        raise _cut(remote, f"after {done:,} of {total:,} bytes")
+
+
+def _request(remote: RemoteFile, done: int, timeout_s: float) -> http.client.HTTPResponse | None:
+    """The server's answer, from byte `done` on if it can; None if there is nothing after that byte."""
+    request = Request(remote.url, headers={"User-Agent": "fcnrt"})
+    if done:
+        request.add_header("Range", f"bytes={done}-")
+    try:
+        response = urlopen(request, timeout=timeout_s)
+    except HTTPError as exc:
+        exc.close()
+        if done and exc.code == _RANGE_NOT_SATISFIABLE:
+            return None  # all of it is here; the hash will tell
+        raise DownloadError(f"{remote.url} answered {exc.code} {exc.reason}. Try again, {remote.by_hand}.") from exc
+    except (URLError, OSError, http.client.HTTPException) as exc:
+        reason = exc.reason if isinstance(exc, URLError) else exc
+        raise DownloadError(
+            f"cannot download {remote.name} from {remote.url}: {reason}. Check the connection, {remote.by_hand}."
+        ) from exc
+    assert isinstance(response, http.client.HTTPResponse)
+    return response
+
+
+def _blocks(response: http.client.HTTPResponse, remote: RemoteFile, timeout_s: float) -> Iterator[bytes]:
+    try:
+        while block := response.read(_BLOCK):
+            yield block
+    except TimeoutError as exc:
+        raise _cut(remote, f"by silence for {timeout_s:g} s") from exc
+    except (OSError, http.client.HTTPException) as exc:
+        raise _cut(remote, f"({exc})") from exc
+
+
+def _cut(remote: RemoteFile, how: str) -> DownloadError:
+    return DownloadError(
+        f"the download of {remote.name} from {remote.url} was cut off {how}. Run the command again to go on from "
+        f"there, {remote.by_hand}."
+    )
+
+
+def _check_hash(remote: RemoteFile, part: Path) -> None:
+    digest = hashlib.new(remote.algorithm, usedforsecurity=False)
+    with part.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    if not digest.hexdigest().startswith(remote.digest):
+        part.unlink()
+        raise DownloadError(
+            f"{remote.name} from {remote.url} has {remote.algorithm} {digest.hexdigest()} instead of {remote.digest}"
+            f"{'…' if len(remote.digest) < 2 * digest.digest_size else ''}; what was downloaded is deleted. "
+            f"Try again, {remote.by_hand}."
+        )
