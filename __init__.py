@@ -1,1 +1,44 @@
-"""fcnrt: deploy FCN semantic segmentation with ONNX Runtime and TensorRT."""
+"""fcnrt: deploy FCN semantic segmentation with ONNX Runtime and TensorRT.
+
+The public names are loaded on first use, so that `import fcnrt` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .runtime.errors import FcnrtError as FcnrtError
+    from .runtime.segmenter import Segmenter as Segmenter
+    from .runtime.spec import ImageSize as ImageSize
+    from .runtime.spec import ModelSpec as ModelSpec
+
+    __version__: str
+
+__all__ = ["FcnrtError", "ImageSize", "ModelSpec", "Segmenter", "__version__"]
+
+_HOMES = {
+    "FcnrtError": ".runtime.errors",
+    "ImageSize": ".runtime.spec",
+    "ModelSpec": ".runtime.spec",
+    "Segmenter": ".runtime.segmenter",
+}
+
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("fcnrt")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,9 @@
-"""Backends behind one seam, the `Runner`."""
+"""Runners: what computes a class map, one file per backend, behind one seam."""
+
+from __future__ import annotations
+
+from .opening import Backend as Backend
+from .opening import open_runner as open_runner
+from .runner import Runner as Runner
+
+__all__ = ["Backend", "Runner", "open_runner"]

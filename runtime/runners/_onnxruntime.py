@@ -1,0 +1,160 @@
+"""The runner that computes with ONNX Runtime, on the CPU or on a CUDA device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError
+from ..onnx_header import read_onnx_header
+from ..spec import ModelSpec, OutputName
+from .cores import usable_cores
+from .cuda import PROVIDER as CUDA_PROVIDER
+from .cuda import count_cuda_devices, cuda_obstacle
+from .device import Device
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from numpy.typing import NDArray
+
+_CUDA_OPTIONS = {
+    # The default searches all algorithms again for every new frame size: seconds per size.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # The graph states the precision: fp32 means fp32, not TF32's 10 bits of mantissa.
+    "use_tf32": "0",
+}
+
+
+class OnnxRuntimeRunner:
+    """A `Runner` on ONNX Runtime; made by `open_runner`."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, session: onnxruntime.InferenceSession, spec: ModelSpec, device: Device) -> None:
+        self._session: onnxruntime.InferenceSession | None = session
+        self.spec = spec
+        self.device = str(device)
+
+    @classmethod
+    def open(cls, path: Path, *, device: Device | None, threads: int | None) -> OnnxRuntimeRunner:
+        """Load an exported ONNX file.
+
+        Args:
+            path: The file.
+            device: Where to run; None: the first CUDA device if there is a usable one, else the CPU.
+            threads: CPU threads for one frame; None: one for each physical core this process may use.
+
+        Raises:
+            MissingDependencyError: If ONNX Runtime is not installed.
+            ModelFileError: If the file is not a usable model.
+            DeviceError: If CUDA was asked for and cannot be had.
+        """
+        spec = read_onnx_header(path).spec
+        try:
+            import onnxruntime
+        except ImportError as exc:
+            raise MissingDependencyError(
+                f"{path} needs onnxruntime, which cannot be imported ({exc}). "
+                'Run: pip install "fcnrt[cpu]" (or "fcnrt[gpu]" for NVIDIA devices)'
+            ) from exc
+        if device is not None:
+            return cls(_open_session(onnxruntime, path, device, threads), spec, device)
+        try:
+            session, device = _open_session(onnxruntime, path, Device("cuda"), threads), Device("cuda")
+        except DeviceError:
+            session, device = _open_session(onnxruntime, path, Device("cpu"), threads), Device("cpu")
+        return cls(session, spec, device)
+
+    def run(
+        self,
+        frames: NDArray[np.uint8],
+        outputs: Sequence[OutputName],
+        *,
+        class_map: NDArray[np.uint8] | None = None,
+    ) -> dict[OutputName, NDArray[Any]]:
+        """See `Runner.run`."""
+        session = self._session
+        if session is None:
+            raise InferenceError("the runner is closed; open the model again")
+        batch, height, width, _ = frames.shape
+        results: dict[OutputName, NDArray[Any]] = {}
+        # Bound buffers are read and written in place: no copy on the CPU, one each way on a CUDA device. The binding
+        # itself holds addresses, so it lives no longer than the arrays, and each call (thread) makes its own.
+        binding = session.io_binding()
+        binding.bind_input("image", "cpu", 0, np.uint8, frames.shape, frames.ctypes.data)
+        for name in outputs:
+            array: NDArray[Any]
+            if name == "logits":
+                array = np.empty((batch, self.spec.num_classes, height, width), np.float32)
+            elif name == "class_map" and class_map is not None:
+                array = class_map
+            else:
+                array = np.empty((batch, height, width), np.uint8)
+            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            results[name] = array
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as exc:  # ONNX Runtime's errors have no common base class
+            raise _inference_error(exc, frames.shape, self.device) from exc
+        return results
+
+    def close(self) -> None:
+        """See `Runner.close`; calls that are under way in other threads are finished first."""
+        self._session = None
+
+
+def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | None) -> onnxruntime.InferenceSession:
+    """A session that really runs on `device`.
+
+    Raises:
+        DeviceError: If it cannot be had.
+        ModelFileError: If the file is not a model that ONNX Runtime can run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores() if threads is None else threads
+    options.inter_op_num_threads = 1  # an FCN is one chain of layers
+    options.log_severity_level = 4  # fatal only: what goes wrong is raised, not printed
+    # Idle workers that spin take the cores from decoding and encoding. Measured on 2 cores, slim network at 512x512:
+    # 1 % slower alone, 8 % faster beside a thread that compresses.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device.kind == "cuda":
+        obstacle = cuda_obstacle(onnxruntime, device.index, count_devices=count_cuda_devices)
+        if obstacle is not None:
+            raise DeviceError(f"{device} cannot be used: {obstacle}")
+        providers.insert(0, (CUDA_PROVIDER, {"device_id": str(device.index), **_CUDA_OPTIONS}))
+    try:
+        # Without enable_fallback=0 a failing provider is reported by print and replaced.
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    except Exception as exc:  # ONNX Runtime's errors have no common base class
+        reason = _short(exc)
+        if device.kind == "cuda" and re.search("cuda|cudnn|cublas", reason.replace(str(path), ""), re.IGNORECASE):
+            raise DeviceError(f"{device} cannot be used: {reason}") from exc
+        raise ModelFileError(f"ONNX Runtime cannot load {path}: {reason}") from exc
+    if device.kind == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
+        raise DeviceError(
+            f"{device} cannot be used: ONNX Runtime refused it and offered the CPU instead. Check that the NVIDIA "
+            "driver fits onnxruntime-gpu's CUDA version, or ask for the device cpu"
+        )
+    return session
+
+
+def _inference_error(exc: Exception, shape: tuple[int, ...], device: str) -> InferenceError:
+    batch, height, width, _ = shape
+    what = f"{batch} frame{'s' if batch > 1 else ''} of {height}x{width}"
+    if re.search(r"failed to allocate|out of memory|bad_alloc", str(exc), flags=re.IGNORECASE):
+        return InferenceError(f"not enough memory on {device} for {what}; use smaller frames or batches")
+    return InferenceError(f"ONNX Runtime failed on {what}: {_short(exc)}")
+
+
+def _short(exc: Exception) -> str:
+    """The useful part of an ONNX Runtime error: one line, without error codes and source locations."""
+    text = " ".join(str(exc).split())
+    text = re.sub(r"^.*Status Message: ", "", text)
+    text = re.sub(r"^/\S+\.(?:cc|h):\d+ .*?\) (?:const )?", "", text)
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    return text if len(text) <= 200 else f"{text[:200]} ..."

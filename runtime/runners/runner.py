@@ -1,0 +1,60 @@
+"""`Runner`: the one seam between what users hold and what computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..spec import ModelSpec, OutputName
+
+
+class Runner(Protocol):
+    """A loaded network that can be run on frames; safe to use from several threads at once.
+
+    A runner trusts its caller: `Segmenter` has checked the frames before they arrive here.
+
+    Attributes:
+        spec: What the model file says about the network.
+        backend: Name of the library that computes, for example ``onnxruntime``.
+        device: Where it computes, ``cpu`` or ``cuda:N``.
+    """
+
+    @property
+    def spec(self) -> ModelSpec: ...  # noqa: D102
+
+    @property
+    def backend(self) -> str: ...  # noqa: D102
+
+    @property
+    def device(self) -> str: ...  # noqa: D102
+
+    def run(
+        self,
+        frames: NDArray[np.uint8],
+        outputs: Sequence[OutputName],
+        *,
+        class_map: NDArray[np.uint8] | None = None,
+    ) -> dict[OutputName, NDArray[Any]]:
+        """The network's outputs for a batch of frames, in arrays that belong to the caller.
+
+        Args:
+            frames: uint8 (N, H, W, 3), C-contiguous, each dimension at least 1.
+            outputs: Which of `spec.outputs` to return.
+            class_map: Where to write the class map, uint8 (N, H, W), C-contiguous; a new array if not given.
+
+        Returns:
+            ``class_map`` uint8 (N, H, W), ``confidence`` uint8 (N, H, W) and ``logits`` float32 (N, classes, H, W), as
+            far as they are in `outputs`.
+
+        Raises:
+            InferenceError: If the backend fails, or the runner was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the network and its memory; a second call does nothing."""
+        ...

@@ -1,0 +1,147 @@
+"""`Segmenter`: the object users hold. Frames in, class maps out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from typing_extensions import Self
+
+from .errors import InferenceError
+from .frame_check import FrameLike, as_frames, check_out
+from .runners import Backend, Runner, open_runner
+from .spec import ModelSpec, OutputName
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Everything a network says about a frame (H, W, 3), or about a batch (then with N in front).
+
+    Attributes:
+        class_map: uint8 (H, W), the index of each pixel's class in `ModelSpec.class_names`.
+        confidence: uint8 (H, W), 0..255 for 0..1; None if the model was exported without it.
+        logits: float32 (classes, H, W); None if the model was exported without them.
+    """
+
+    class_map: NDArray[np.uint8]
+    confidence: NDArray[np.uint8] | None = None
+    logits: NDArray[np.float32] | None = None
+
+
+class Segmenter:
+    """A loaded network that turns frames into class maps; safe to call from several threads at once.
+
+    A context manager: leaving the block releases the network's memory.
+
+    Attributes:
+        spec: What the model file says about the network: class names, palette, channel order and more.
+        backend: Name of the library that computes, for example ``onnxruntime``.
+        device: Where it computes, ``cpu`` or ``cuda:N``; says what ``device="auto"`` chose.
+
+    Example:
+        >>> with Segmenter.open("fcn8s.onnx") as segmenter:
+        ...     class_map = segmenter(frame)  # uint8 (H, W, 3) -> uint8 (H, W)
+        ...     name = segmenter.spec.class_names[class_map[240, 320]]
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        """Wrap a runner, which the segmenter closes in the end; `Segmenter.open` is the usual way."""
+        self.spec: ModelSpec = runner.spec
+        self.backend: str = runner.backend
+        self.device: str = runner.device
+        self._runner: Runner | None = runner
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        backend: Backend | Literal["auto"] = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> Self:
+        """Load a model file.
+
+        Args:
+            path: An ``.onnx`` file that `fcnrt export` wrote.
+            backend: Library that computes; ``auto`` chooses by the kind of file.
+            device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if one can be used, else the CPU. A
+                device that was asked for by name is had or refused, never replaced.
+            threads: CPU threads for one frame, at least 1; by default one for each physical core this process may
+                use.
+
+        Raises:
+            ModelFileError: If the file is missing, damaged or not written by fcnrt.
+            DeviceError: If the device does not exist or cannot be used.
+            MissingDependencyError: If the backend is not installed.
+            ValueError: If `backend` or `threads` has a value that is not allowed.
+        """
+        return cls(open_runner(path, backend=backend, device=device, threads=threads))
+
+    def __call__(self, frame: FrameLike, *, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """The class of every pixel: uint8 (H, W) for a frame, (N, H, W) for a batch.
+
+        Args:
+            frame: uint8 (H, W, 3) or a batch (N, H, W, 3) of any size from 1x1, with channels in the order
+                `spec.channel_order`. A numpy array, or anything that offers numpy's array protocol or DLPack in CPU
+                memory (PyTorch and other tensors). Memory that is not contiguous (slices, ``frame[..., ::-1]``) is
+                copied first.
+            out: Where to write the class map, so that a loop needs no new memory: uint8, of the result's shape,
+                C-contiguous, writable.
+
+        Returns:
+            `out` if given, otherwise a new array that belongs to the caller.
+
+        Raises:
+            FrameError: If the frame or `out` has the wrong type, dtype, shape or layout.
+            InferenceError: If the backend fails, or the segmenter was closed.
+        """
+        frames = as_frames(frame)
+        if out is not None:
+            check_out(out, frames.shape[:-1])
+        class_map: NDArray[np.uint8] = self._run(frames, ("class_map",), out)["class_map"]
+        return class_map if out is None else out
+
+    def predict(self, frame: FrameLike) -> Prediction:
+        """The class map of a frame or batch, with confidences and logits if the model was exported with them.
+
+        Args:
+            frame: As for calling the segmenter.
+
+        Raises:
+            FrameError: If the frame has the wrong type, dtype, shape or layout.
+            InferenceError: If the backend fails, or the segmenter was closed.
+        """
+        return Prediction(**self._run(as_frames(frame), self.spec.outputs, None))
+
+    def close(self) -> None:
+        """Release the network and its memory; a second call does nothing."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(
+        self, frames: NDArray[np.uint8], outputs: tuple[OutputName, ...], out: NDArray[np.uint8] | None
+    ) -> dict[OutputName, NDArray[Any]]:
+        """Run a frame (H, W, 3) as a batch of one, or a batch (N, H, W, 3) as it is."""
+        runner = self._runner
+        if runner is None:
+            raise InferenceError("the segmenter is closed; open it again with Segmenter.open")
+        if frames.ndim == 4:
+            return runner.run(frames, outputs, class_map=out)
+        results = runner.run(frames[np.newaxis], outputs, class_map=None if out is None else out[np.newaxis])
+        return {name: array[0] for name, array in results.items()}
