@@ -23,7 +23,7 @@ _CLIP_FPS = 30
 @data_app.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write: a new or empty one, or an earlier synthetic set.")],
-    count: Annotated[int, typer.Option(min=2, help="Number of scenes; every fifth is for validation.")] = 200,
+    count: Annotated[int, typer.Option(min=2, help="Number of scenes; the last fifth is the split val.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Number of the set; different seeds share no scene.")] = 0,
     size: Annotated[str, typer.Option(metavar="HxW", help="Height and width of the scenes.")] = "256x256",
     video: Annotated[

@@ -20,6 +20,7 @@ from .voc import IMAGES_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 MARKER = "synthetic.json"
 """File that says how the data set was made, and that its folder may be written again."""
 
+_SPLITS = ("train", "val", "trainval")
 _JPEG_QUALITY = 95
 
 
@@ -52,11 +53,13 @@ def write_voc(
         raise ValueError(f"a data set needs at least 2 scenes, one to train and one to validate, got {count}")
     check_writable(root)
     try:
-        for folder in (IMAGES_FOLDER, LABELS_FOLDER, SPLITS_FOLDER):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        _remove_earlier_set(root)
+        root.mkdir(parents=True, exist_ok=True)
+        # The marker comes first: whatever happens from here on, the folder can be written again.
         facts = {"made_by": "fcnrt data synth", "seed": seed, "count": count, "size": str(size)}
         (root / MARKER).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+        _remove_earlier_set(root)
+        for folder in (IMAGES_FOLDER, LABELS_FOLDER, SPLITS_FOLDER):
+            (root / folder).mkdir(parents=True, exist_ok=True)
         names = []
         for index in range(count):
             scene = render_scene(seed, index, size)
@@ -66,9 +69,8 @@ def write_voc(
     except OSError as exc:
         raise OutputError(f"cannot write {exc.filename or root}: {exc.strerror or exc}") from exc
     val_count = min(count - 1, max(1, round(count * val_fraction)))
-    _write_split(root, "train", names[:-val_count])
-    _write_split(root, "val", names[-val_count:])
-    _write_split(root, "trainval", names)
+    for split, members in zip(_SPLITS, (names[:-val_count], names[-val_count:], names), strict=True):
+        _write_split(root, split, members)
 
 
 def check_writable(root: Path) -> None:
@@ -90,8 +92,8 @@ def check_writable(root: Path) -> None:
 
 
 def _remove_earlier_set(root: Path) -> None:
-    for split in (root / SPLITS_FOLDER).glob("*.txt"):
-        split.unlink()
+    for split in _SPLITS:
+        (root / SPLITS_FOLDER / f"{split}.txt").unlink(missing_ok=True)
     for path in (*(root / IMAGES_FOLDER).glob("synthetic_*.jpg"), *(root / LABELS_FOLDER).glob("synthetic_*.png")):
         path.unlink()
 
