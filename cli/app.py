@@ -8,6 +8,7 @@ import typer
 
 from ..runtime.errors import FcnrtError
 from .data import data_app
+from .info import info
 
 app = typer.Typer(
     name="fcnrt",
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("info")(info)
 app.add_typer(data_app, name="data")
 
 

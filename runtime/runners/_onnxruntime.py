@@ -152,9 +152,10 @@ def _inference_error(exc: Exception, shape: tuple[int, ...], device: str) -> Inf
 
 
 def _short(exc: Exception) -> str:
-    """The useful part of an ONNX Runtime error: one line, without error codes and source locations."""
+    """The useful part of an ONNX Runtime error: its first sentence, without error codes and source locations."""
     text = " ".join(str(exc).split())
     text = re.sub(r"^.*Status Message: ", "", text)
     text = re.sub(r"^/\S+\.(?:cc|h):\d+ .*?\) (?:const )?", "", text)
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = text.split(". ", maxsplit=1)[0]
     return text if len(text) <= 200 else f"{text[:200]} ..."
