@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...fcn_models.voc import VOC_VOID
 from ...runtime.spec import ImageSize
-from .sketch import Sketch
+from .sketch import Shape, Sketch
 
 _SUPERSAMPLING = 2
 _SUBPIXEL_BITS = 4
@@ -85,41 +86,22 @@ class Canvas:
     def paint(self, sketch: Sketch, pose: Pose, class_index: int) -> None:
         """Paint an object in front of everything painted so far, with its shadow on it."""
         matrix = pose.matrix(sketch, self.size)
-        shape_pixels = [shape.points @ matrix[:, :2].T + matrix[:, 2] for shape in sketch.shapes]
         unit = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+        shapes = [
+            Shape(
+                shape.points @ matrix[:, :2].T + matrix[:, 2],
+                shape.colour,
+                None if shape.width is None else shape.width * unit,
+                shape.mark,
+            )
+            for shape in sketch.shapes
+        ]
         reach = 0.06 * pose.extent * min(self.size.height, self.size.width)  # of the shadow
-        margin = reach * 2 + 2
-        corners = np.concatenate(
-            [
-                points + sign * (shape.width or 0.0) * unit / 2
-                for points, shape in zip(shape_pixels, sketch.shapes, strict=True)
-                if not shape.mark
-                for sign in (-1, 1)
-            ]
-        )
-        left, top = np.maximum(np.floor(corners.min(axis=0) - margin).astype(int), 0)
-        right, bottom = np.minimum(
-            np.ceil(corners.max(axis=0) + margin).astype(int), (self.size.width, self.size.height)
-        )
-        if right - left < 1 or bottom - top < 1:
+        left, top, right, bottom = self._window(shapes, margin=reach * 2 + 2)
+        width, height = right - left, bottom - top
+        if width < 1 or height < 1:
             return
-
-        width, height = int(right - left), int(bottom - top)
-        colour = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING, 3), np.uint8)
-        cover = np.zeros(colour.shape[:2], np.uint8)
-        for points, shape in zip(shape_pixels, sketch.shapes, strict=True):
-            # OpenCV's integer coordinates name pixel centres: half a pixel off the continuous ones used here.
-            fine = ((points - (left, top)) * _SUPERSAMPLING - 0.5) * (1 << _SUBPIXEL_BITS)
-            corners_fixed = [np.round(fine).astype(np.int32)]
-            if shape.width is None:
-                cv2.fillPoly(colour, corners_fixed, shape.colour, cv2.LINE_8, _SUBPIXEL_BITS)
-                if not shape.mark:
-                    cv2.fillPoly(cover, corners_fixed, 255, cv2.LINE_8, _SUBPIXEL_BITS)
-            else:
-                thickness = max(1, round(shape.width * unit * _SUPERSAMPLING))
-                cv2.polylines(colour, corners_fixed, False, shape.colour, thickness, cv2.LINE_8, _SUBPIXEL_BITS)
-                if not shape.mark:
-                    cv2.polylines(cover, corners_fixed, False, 255, thickness, cv2.LINE_8, _SUBPIXEL_BITS)
+        colour, cover = _rasterise(shapes, left, top, width, height)
 
         # Averaging the masked colour gives it premultiplied by coverage: no dark fringe on the outline.
         premultiplied = cv2.resize(
@@ -136,6 +118,17 @@ class Canvas:
         self.image[top:bottom, left:right] = cv2.convertScaleAbs(np.minimum(behind, 255.0))
         self._classes.append(class_index)
         self._instances[top:bottom, left:right][alpha >= 128] = len(self._classes) - 1
+
+    def _window(self, shapes: Sequence[Shape], *, margin: float) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part of the frame that the silhouette reaches, with a margin around it."""
+        corners = np.concatenate(
+            [shape.points + sign * (shape.width or 0.0) / 2 for shape in shapes if not shape.mark for sign in (-1, 1)]
+        )
+        left, top = np.maximum(np.floor(corners.min(axis=0) - margin).astype(int), 0)
+        right, bottom = np.minimum(
+            np.ceil(corners.max(axis=0) + margin).astype(int), (self.size.width, self.size.height)
+        )
+        return int(left), int(top), int(right), int(bottom)
 
     def label(self) -> NDArray[np.uint8]:
         """Class of each pixel, uint8 (H, W), with a void band along every visible outline."""
@@ -162,13 +155,13 @@ class Canvas:
         half = pose.extent * min(self.size.height, self.size.width) / 2
         slope_x = -math.cos(radians) * self._light.contrast / half
         slope_y = -math.sin(radians) * self._light.contrast / half
-        ramp_x = (np.arange(width, dtype=np.float32) + (left + 0.5 - pose.x * self.size.width)) * slope_x
-        ramp_y = (np.arange(height, dtype=np.float32) + (top + 0.5 - pose.y * self.size.height)) * slope_y
+        ramp_x = (np.arange(width) + (left + 0.5 - pose.x * self.size.width)) * slope_x
+        ramp_y = (np.arange(height) + (top + 0.5 - pose.y * self.size.height)) * slope_y
         surface: NDArray[np.float32] = (ramp_x + 0.86).astype(np.float32) + ramp_y.astype(np.float32)[:, None]
         rim = max(3, round(half * 0.16) | 1)
         surface += 0.18 * cv2.blur(opacity, (rim, rim))
         if sketch.grain:
-            cells = matrix * 0.0
+            cells = np.empty_like(matrix)
             cells[:, :2] = matrix[:, :2] * (half * 2 / _GRAIN_CELLS / math.sqrt(abs(np.linalg.det(matrix[:, :2]))))
             cells[:, 2] = matrix[:, 2] - (left, top)
             tile = cv2.warpAffine(
@@ -186,3 +179,25 @@ class Canvas:
         blur = max(3, round(reach * 1.2) | 1)
         result: NDArray[np.float32] = 1 - self._light.shadow * cv2.blur(shadow, (blur, blur))
         return result
+
+
+def _rasterise(
+    shapes: Sequence[Shape], left: int, top: int, width: int, height: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Supersampled colour (h, w, 3) and cover (h, w; 0 or 255) of shapes given in pixels, for a window of the frame."""
+    colour = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING, 3), np.uint8)
+    cover = np.zeros(colour.shape[:2], np.uint8)
+    for shape in shapes:
+        # OpenCV's integer coordinates name pixel centres: half a pixel off the continuous ones used here.
+        fine = ((shape.points - (left, top)) * _SUPERSAMPLING - 0.5) * (1 << _SUBPIXEL_BITS)
+        corners = [np.round(fine).astype(np.int32)]
+        if shape.width is None:
+            cv2.fillPoly(colour, corners, shape.colour, cv2.LINE_8, _SUBPIXEL_BITS)
+            if not shape.mark:
+                cv2.fillPoly(cover, corners, 255, cv2.LINE_8, _SUBPIXEL_BITS)
+        else:
+            thickness = max(1, round(shape.width * _SUPERSAMPLING))
+            cv2.polylines(colour, corners, False, shape.colour, thickness, cv2.LINE_8, _SUBPIXEL_BITS)
+            if not shape.mark:
+                cv2.polylines(cover, corners, False, 255, thickness, cv2.LINE_8, _SUBPIXEL_BITS)
+    return colour, cover
