@@ -8,6 +8,7 @@ import typer
 
 from ..runtime.errors import FcnrtError
 from .data import data_app
+from .export import export
 from .info import info
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("export")(export)
 app.command("info")(info)
 app.add_typer(data_app, name="data")
 

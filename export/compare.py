@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import ParityError
-from ..runtime.segmenter import Segmenter
+from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ImageSize, Precision
 from .reference import reference_logits
 from .sample_frames import sample_frame
@@ -28,7 +28,7 @@ LOGIT_RTOL: dict[Precision, float] = {
     # Relative to the largest logit of the frame.
     # float32: sums of up to 25,088 products in another order; the largest seen is 3e-6.
     "fp32": 5e-5,
-    # float16: 11 bits (5e-4) per rounding, through 15 layers whose errors average out; the largest seen is 3e-3.
+    # float16: 11 bits (5e-4) per rounding, through 15 layers whose errors average out; the largest seen is 2e-3.
     "fp16": 1e-2,
 }
 
@@ -111,8 +111,11 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
             frames = rgb if spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
             expected = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], rgb)
             logits = argmax_input(frames)[:, :, margin : margin + size.height, margin : margin + size.width]
-            results.append(_compare(size, expected, logits * 2.0**-spec.activation_scale_log2, segment(frames)))
+            logits = logits * 2.0**-spec.activation_scale_log2
+            prediction = segment.predict(frames)
+            results.append(_compare(size, expected, logits, prediction.class_map))
             _check(results[-1], spec.precision)
+            _check_further_outputs(size, logits, prediction)
     return ParityReport(sizes=tuple(results))
 
 
@@ -152,6 +155,21 @@ def _compare(
         logit_scale=float(np.abs(expected).max()),
         largest_gap=float(gaps.max(initial=0.0)),
     )
+
+
+def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], prediction: Prediction) -> None:
+    """Outputs besides the class map follow from the logits, which were compared already."""
+    if prediction.logits is not None and not np.array_equal(prediction.logits, logits):
+        raise ParityError(f"the output logits at {size} is not what the class map was chosen by. The file was not kept.")
+    if prediction.confidence is not None:
+        odds = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
+        expected = np.round(255 / odds.sum(1))  # the most probable class has odds of 1
+        error = np.abs(prediction.confidence - expected).max()
+        if error > 1:  # a value half-way between two may be rounded either way
+            raise ParityError(
+                f"the output confidence at {size} differs from the probability of the class by up to {error:.0f} of "
+                "255. The file was not kept."
+            )
 
 
 def _check(result: SizeParity, precision: Precision) -> None:

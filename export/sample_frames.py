@@ -10,6 +10,8 @@ from ..runtime.spec import ImageSize
 
 _SEED = 20  # fixed: an export is compared on the same frames every time
 
+_SMALLEST_SCENE = 64  # below that nothing can be drawn; a smaller frame is a corner of a scene
+
 
 def sample_frame(size: ImageSize, index: int) -> NDArray[np.uint8]:
     """A deterministic frame, uint8 (H, W, 3).
@@ -18,7 +20,8 @@ def sample_frame(size: ImageSize, index: int) -> NDArray[np.uint8]:
     drives a network to larger activations and exposes errors at every pixel.
     """
     if index % 2 == 0:
-        return render_scene(_SEED, index, size).image
+        drawn = ImageSize(max(size.height, _SMALLEST_SCENE), max(size.width, _SMALLEST_SCENE))
+        return np.ascontiguousarray(render_scene(_SEED, index, drawn).image[: size.height, : size.width])
     return np.random.default_rng([_SEED, index]).integers(0, 256, (size.height, size.width, 3), np.uint8)
 
 
