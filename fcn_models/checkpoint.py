@@ -177,12 +177,14 @@ def _load_foreign(
     classes = _rows(tensors, layers.get("score_fr"))
     if classes is not None:
         _check_agreement(path, "num_classes", classes, num_classes)
+    else:
+        classes = len(VOC_CLASSES) if num_classes is None else num_classes
     # Slim networks have the paper's proportions, so one layer tells the width of all.
     channels, fc_channels = _rows(tensors, layers["conv1_1"]), _rows(tensors, layers["fc6"])
     try:
         trained = FCNConfig(
             variant=chosen,
-            num_classes=classes if classes is not None else num_classes or len(VOC_CLASSES),
+            num_classes=classes,
             align=layout.align,
             width=1.0 if channels is None else channels / 64,
             fc_channels=4096 if fc_channels is None else fc_channels,
@@ -195,12 +197,11 @@ def _load_foreign(
         source = _source(path, trained=trained.align, used=model.config.align)
     else:
         source = f"{path.name}: ImageNet initialisation, not a trained FCN"
-    count = trained.num_classes
     return Checkpoint(
         model=model.eval(),
         preprocessing=layout.preprocessing,
-        class_names=VOC_CLASSES if count == len(VOC_CLASSES) else tuple(f"class {index}" for index in range(count)),
-        palette=voc_palette()[:count],
+        class_names=_class_names(classes),
+        palette=voc_palette()[:classes],
         layout=layout.name,
         source=source,
         sha256=sha256_of(path),
@@ -233,6 +234,11 @@ def _source(path: Path, *, trained: Align, used: Align) -> str:
     if trained == used:
         return path.name
     return f"{path.name} (approximate alignment: trained with {trained}, used with {used})"
+
+
+def _class_names(count: int) -> tuple[str, ...]:
+    """Names for the classes of a file that has none; 21 classes are VOC's in every layout."""
+    return VOC_CLASSES if count == len(VOC_CLASSES) else tuple(f"class {index}" for index in range(count))
 
 
 def _rows(tensors: Mapping[str, torch.Tensor], layer: str | None) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -22,7 +21,9 @@ METADATA_KEY = "fcnrt.checkpoint"
 
 # Where training scripts keep the state dict among epoch, optimiser state and so on.
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict", "model")
+_OLD_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # first in what torch.save wrote before version 1.6
 _MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; limit of the format
+_HEAD = 32  # bytes that tell the formats apart
 _HASH_BLOCK = 1 << 20  # bytes
 
 
@@ -54,7 +55,11 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
     if head.startswith(b"PK\x03\x04"):
         _check_archive(path, size)
         return _from_torch(_torch_load(path, size, mmap=True), path)
-    if head.startswith(b"\x80"):  # a pickle, as torch.save wrote before version 1.6
+    if head.startswith(b"\x80"):  # a pickle
+        if _OLD_TORCH_MAGIC not in head:
+            raise CheckpointError(
+                f"{path.name} refused: it is a pickle that torch.save did not write; only tensors are loaded"
+            )
         return _from_torch(_torch_load(path, size, mmap=False), path)
     if path.suffix == ".caffemodel":
         raise CheckpointError(
@@ -79,7 +84,7 @@ def _head(path: Path) -> tuple[bytes, int]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(9)
+            head = file.read(_HEAD)
     except FileNotFoundError as exc:
         raise CheckpointError(f"no such checkpoint: {path}") from exc
     except OSError as exc:
@@ -91,7 +96,7 @@ def _head(path: Path) -> tuple[bytes, int]:
 
 def _looks_like_safetensors(head: bytes) -> bool:
     # The length of a JSON header, then the header.
-    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER
 
 
 def _read_safetensors(path: Path, size: int) -> CheckpointFile:
@@ -129,16 +134,11 @@ def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as exc:
         # A damaged or hostile file can make the unpickler raise almost anything.
-        unsafe = re.search(r"GLOBAL ([\w.]+)", str(exc))
+        unsafe = re.search(r"GLOBAL (\S+\w) ", str(exc))
         if unsafe is not None:
             raise CheckpointError(
                 f"{path.name} refused: contains {unsafe[1]}, which is code; only tensors are loaded. "
                 "If it is a model saved whole, save its state_dict() instead."
-            ) from exc
-        if isinstance(exc, pickle.UnpicklingError):
-            raise CheckpointError(
-                f"{path.name} refused: it is a pickle that torch.save did not write, or a damaged one; "
-                "only tensors are loaded"
             ) from exc
         raise _damaged(path, size) from exc
 

@@ -90,8 +90,7 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress | None, timeout_
         resumed = response.status == http.client.PARTIAL_CONTENT
         if not resumed:
             done = 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else done + int(length)
+        total = None if response.length is None else done + response.length
         with part.open("ab" if resumed else "wb") as file:
             for block in _blocks(response, remote, timeout_s):
                 file.write(block)
