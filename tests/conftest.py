@@ -7,6 +7,7 @@ channel's value, and its logits are the channels themselves.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,3 +88,17 @@ def write_tiny_model(tiny_spec: ModelSpec) -> WriteTinyModel:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, write_tiny_model: WriteTinyModel) -> Path:
     """An ONNX file with the single output `class_map`, described by `tiny_spec`; do not modify it."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny_model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def cuda_device() -> str:
+    """A CUDA device that ONNX Runtime can use. Without one the test is skipped, or fails if FCNRT_REQUIRE_CUDA=1."""
+    import onnxruntime
+    from fcnrt.runtime.runners.cuda import count_cuda_devices, cuda_obstacle
+
+    obstacle = cuda_obstacle(onnxruntime, 0, count_devices=count_cuda_devices)
+    if obstacle is not None:
+        if os.environ.get("FCNRT_REQUIRE_CUDA") == "1":
+            pytest.fail(f"FCNRT_REQUIRE_CUDA=1, but {obstacle}")
+        pytest.skip(f"needs CUDA: {obstacle}")
+    return "cuda:0"

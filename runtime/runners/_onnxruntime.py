@@ -14,7 +14,7 @@ from ..onnx_header import read_onnx_header
 from ..spec import ModelSpec, OutputName
 from .cores import usable_cores
 from .cuda import PROVIDER as CUDA_PROVIDER
-from .cuda import count_cuda_devices, cuda_obstacle
+from .cuda import count_cuda_devices, cuda_obstacle, require_cuda
 from .device import Device
 
 if TYPE_CHECKING:
@@ -135,11 +135,8 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
         if device.kind == "cuda" and re.search("cuda|cudnn|cublas", reason.replace(str(path), ""), re.IGNORECASE):
             raise DeviceError(f"{device} cannot be used: {reason}") from exc
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {reason}") from exc
-    if device.kind == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
-        raise DeviceError(
-            f"{device} cannot be used: ONNX Runtime refused it and offered the CPU instead. Check that the NVIDIA "
-            "driver fits onnxruntime-gpu's CUDA version, or ask for the device cpu"
-        )
+    if device.kind == "cuda":
+        require_cuda(session, device)
     return session
 
 
@@ -152,10 +149,10 @@ def _inference_error(exc: Exception, shape: tuple[int, ...], device: str) -> Inf
 
 
 def _short(exc: Exception) -> str:
-    """The useful part of an ONNX Runtime error: its first sentence, without error codes and source locations."""
+    """The useful part of an ONNX Runtime error: one line, without error codes and source locations."""
     text = " ".join(str(exc).split())
     text = re.sub(r"^.*Status Message: ", "", text)
     text = re.sub(r"^/\S+\.(?:cc|h):\d+ .*?\) (?:const )?", "", text)
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    text = text.split(". ", maxsplit=1)[0]
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
     return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import DeviceError
+from .device import Device
+
 PROVIDER = "CUDAExecutionProvider"
 """ONNX Runtime's name for its CUDA backend."""
 
@@ -40,6 +43,19 @@ def cuda_obstacle(onnxruntime: Any, index: int, *, count_devices: Callable[[], i
     if missing:
         return f"{', '.join(missing)} cannot be loaded; run: {_INSTALL_LIBRARIES}"
     return None
+
+
+def require_cuda(session: Any, device: Device) -> None:
+    """Check that an ONNX Runtime session got the CUDA device it asked for.
+
+    Raises:
+        DeviceError: If it runs on the CPU instead, which ONNX Runtime does not report as an error.
+    """
+    if session.get_providers()[0] != PROVIDER:
+        raise DeviceError(
+            f"{device} cannot be used: ONNX Runtime refused it and offered the CPU instead. Check that the NVIDIA "
+            "driver fits onnxruntime-gpu's CUDA version, or ask for the device cpu"
+        )
 
 
 def count_cuda_devices() -> int:
