@@ -162,7 +162,9 @@ def _load_foreign(
     """Load a file of another project."""
     if layout is PAPER:
         _refuse_at_once(path, file.arch)
-    tensors = {name: tensor for name, tensor in file.tensors.items() if name not in layout.ignored}
+    tensors = file.tensors
+    for name in layout.ignored:
+        tensors.pop(name, None)
     found = layout.find_variant(tensors)
     if found is not None:
         _check_agreement(path, "variant", found, variant)
