@@ -103,7 +103,7 @@ class OnnxRuntimeRunner:
         return results
 
     def close(self) -> None:
-        """See `Runner.close`; calls that are under way in other threads are finished first."""
+        """See `Runner.close`; calls under way in other threads still finish, and the memory is freed after them."""
         self._session = None
 
 
