@@ -141,7 +141,7 @@ def _load_own(
     trained = metadata.config
     _check_agreement(path, "variant", trained.variant, variant)
     _check_agreement(path, "num_classes", trained.num_classes, num_classes)
-    model = _empty_fcn(path, trained, align)
+    model = _empty_fcn(trained, align)
     layers = {name: own for name, own in PAPER.layers(trained.variant).items() if own not in metadata.bilinear}
     fill(model, file.tensors, layers, flattened=frozenset(), file_name=path.name)
     return Checkpoint(
@@ -193,7 +193,7 @@ def _load_foreign(
         )
     except ValueError as exc:
         raise CheckpointError(f"{path.name} ({layout.name}) is no usable network: {exc}") from exc
-    model = _empty_fcn(path, trained, align)
+    model = _empty_fcn(trained, align)
     fill(model, tensors, layers, flattened=layout.flattened, file_name=f"{path.name} ({layout.name})")
     if layout.is_trained_fcn:
         source = _source(path, trained=trained.align, used=model.config.align)
@@ -249,7 +249,7 @@ def _rows(tensors: Mapping[str, torch.Tensor], layer: str | None) -> int | None:
     return None if weight is None or weight.ndim == 0 else weight.shape[0]
 
 
-def _empty_fcn(path: Path, trained: FCNConfig, align: str | None) -> FCN:
+def _empty_fcn(trained: FCNConfig, align: str | None) -> FCN:
     """A network without memory for its weights, which the file's replace: nothing is initialised in vain."""
     if align is not None:
         trained = dataclasses.replace(trained, align=align)  # type: ignore[arg-type]  # checked by _check_choice
