@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..export.compare import SizeParity
     from ..export.to_onnx import ExportResult
     from ..fcn_models.checkpoint import Checkpoint
 
@@ -161,11 +163,16 @@ def _describe(result: ExportResult) -> list[str]:
             f"  fp16      largest activation {result.largest_activation:,.0f} on sample images: {scaling}; "
             "score and upsampling layers stay fp32"
         )
-    sizes = [size.size for size in parity.sizes]
-    ties = f", each a tie (logit gap <= {parity.largest_gap:.2g})" if parity.differing else ""
-    lines.append(
-        f"  checked   {len(sizes)} sizes from {sizes[0]} to {sizes[-1]} against PyTorch: {parity.differing:,} of "
-        f"{parity.pixels:,} pixels differ{ties}, logits within {parity.logit_error:.1g}"
-    )
+    compared = f"{len(parity.sizes)} sizes from {parity.sizes[0].size} to {parity.sizes[-1].size}"
+    lines.append(f"  checked   {compared} against PyTorch: {_agreement(parity.sizes)}")
+    if parity.half:
+        lines.append(f"            in half precision, its rounding emulated: {_agreement(parity.half)}")
     lines.append(f"  next      fcnrt run SOURCE --model {result.path}")
     return lines
+
+
+def _agreement(sizes: Sequence[SizeParity]) -> str:
+    pixels, differing = sum(size.pixels for size in sizes), sum(size.differing for size in sizes)
+    gap, error = max(size.largest_gap for size in sizes), max(size.logit_error for size in sizes)
+    ties = f", each nearly a tie (logit gap <= {gap:.2g})" if differing else ""
+    return f"{differing:,} of {pixels:,} pixels differ{ties}, logits within {error:.2g}"

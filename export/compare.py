@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import onnx
 from numpy.typing import NDArray
 
 from ..fcn_models.checkpoint import Checkpoint
+from ..fcn_models.fcn import FCN
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import ParityError
 from ..runtime.segmenter import Prediction, Segmenter
-from ..runtime.spec import ImageSize, Precision
+from ..runtime.spec import ImageSize, ModelSpec, Precision
+from .lowering import emulate_half, scale_activations
 from .reference import reference_logits
 from .sample_frames import sample_frame
 
@@ -57,29 +60,16 @@ class SizeParity:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """Comparison of an exported file with its PyTorch module over several sizes."""
+    """Comparison of an exported file with its PyTorch module over several sizes.
+
+    Attributes:
+        sizes: The file, run on this CPU.
+        half: In fp16, the module with every rounding of half precision emulated; empty in fp32. CPU backends compute
+            float16 graphs in float32, so that the file's own run does not show what half precision does.
+    """
 
     sizes: tuple[SizeParity, ...]
-
-    @property
-    def pixels(self) -> int:
-        """Pixels compared."""
-        return sum(size.pixels for size in self.sizes)
-
-    @property
-    def differing(self) -> int:
-        """Pixels whose class differs."""
-        return sum(size.differing for size in self.sizes)
-
-    @property
-    def logit_error(self) -> float:
-        """Largest absolute difference of a logit."""
-        return max(size.logit_error for size in self.sizes)
-
-    @property
-    def largest_gap(self) -> float:
-        """Largest logit gap among differing pixels."""
-        return max(size.largest_gap for size in self.sizes)
+    half: tuple[SizeParity, ...] = ()
 
 
 def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpoint, *, margin: int) -> ParityReport:
@@ -101,22 +91,35 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
             logits are not nearly tied.
         MissingDependencyError: If ONNX Runtime is not installed.
     """
-    results = []
+    preprocessing = PREPROCESSING[checkpoint.preprocessing]
+    results, half_results = [], []
     with Segmenter.open(path, device="cpu") as segment:
         spec = segment.spec
         argmax_input = _open_argmax_input(graph)
+        half = _half_precision_model(checkpoint.model, spec) if spec.precision == "fp16" else None
         for index, size in enumerate(COMPARED_SIZES):
             batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
             rgb = np.stack([sample_frame(size, index + i) for i in range(batch)])
             frames = rgb if spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
-            expected = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], rgb)
+            expected = reference_logits(checkpoint.model, preprocessing, rgb)
+            if half is not None:
+                rounded = reference_logits(half, preprocessing, rgb) * 2.0**-spec.activation_scale_log2
+                half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
+                _check(half_results[-1], spec.precision, "the network in half precision")
             logits = argmax_input(frames)[:, :, margin : margin + size.height, margin : margin + size.width]
             logits = logits * 2.0**-spec.activation_scale_log2
             prediction = segment.predict(frames)
             results.append(_compare(size, expected, logits, prediction.class_map))
-            _check(results[-1], spec.precision)
+            _check(results[-1], spec.precision, "the exported graph")
             _check_further_outputs(size, logits, prediction)
-    return ParityReport(sizes=tuple(results))
+    return ParityReport(sizes=tuple(results), half=tuple(half_results))
+
+
+def _half_precision_model(model: FCN, spec: ModelSpec) -> FCN:
+    half = copy.deepcopy(model)
+    scale_activations(half, spec.activation_scale_log2)
+    emulate_half(half)
+    return half
 
 
 def _open_argmax_input(graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
@@ -151,7 +154,7 @@ def _compare(
         pixels=class_map.size,
         differing=int(differing.sum()),
         # A NaN anywhere must count as an error, not disappear in a comparison.
-        logit_error=float(np.nan_to_num(np.abs(logits - expected), nan=np.inf).max()),
+        logit_error=float(np.nan_to_num(np.abs(logits - expected), nan=np.inf, posinf=np.inf).max()),
         logit_scale=float(np.abs(expected).max()),
         largest_gap=float(gaps.max(initial=0.0)),
     )
@@ -160,7 +163,9 @@ def _compare(
 def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], prediction: Prediction) -> None:
     """Outputs besides the class map follow from the logits, which were compared already."""
     if prediction.logits is not None and not np.array_equal(prediction.logits, logits):
-        raise ParityError(f"the output logits at {size} is not what the class map was chosen by. The file was not kept.")
+        raise ParityError(
+            f"the output logits at {size} is not what the class map was chosen by. The file was not kept."
+        )
     if prediction.confidence is not None:
         odds = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
         expected = np.round(255 / odds.sum(1))  # the most probable class has odds of 1
@@ -172,11 +177,11 @@ def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], predict
             )
 
 
-def _check(result: SizeParity, precision: Precision) -> None:
+def _check(result: SizeParity, precision: Precision, subject: str) -> None:
     allowed = LOGIT_RTOL[precision] * result.logit_scale
     if result.logit_error > allowed:
         raise ParityError(
-            f"the exported graph disagrees with PyTorch at {result.size}: logits differ by up to "
+            f"{subject} disagrees with PyTorch at {result.size}: logits differ by up to "
             f"{result.logit_error:.3g} (largest logit {result.logit_scale:.3g}, allowed in {precision} "
             f"{allowed:.3g}), {result.differing:,} of {result.pixels:,} pixels have another class. "
             "The file was not kept."
@@ -184,7 +189,7 @@ def _check(result: SizeParity, precision: Precision) -> None:
     # Two logits may move towards each other, each by the allowed error.
     if result.largest_gap > 2 * allowed:
         raise ParityError(
-            f"the exported graph disagrees with PyTorch at {result.size}: {result.differing:,} of "
+            f"{subject} disagrees with PyTorch at {result.size}: {result.differing:,} of "
             f"{result.pixels:,} pixels have another class, by a logit gap of up to {result.largest_gap:.3g} where "
             f"{2 * allowed:.3g} is a tie. The file was not kept."
         )

@@ -85,3 +85,22 @@ def lower_to_half(model: FCN) -> None:
             setattr(model, name, nn.Sequential(_ToFloat(), layer))
         elif not name.startswith("upscore"):
             layer.half()
+
+
+def emulate_half(model: FCN) -> None:
+    """Make a float32 network round as `lower_to_half` does on hardware that computes in half precision.
+
+    Weights and every convolution's output are rounded to float16, and overflow to infinity as they would; sums are
+    float32, as in tensor cores. CPU backends compute float16 graphs in float32 throughout and would hide an overflow.
+    """
+    model.register_forward_pre_hook(lambda _model, inputs: (_rounded(inputs[0]),))
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Conv2d) and not name.startswith("score"):
+            with torch.no_grad():
+                for parameter in layer.parameters():
+                    parameter.copy_(_rounded(parameter))
+            layer.register_forward_hook(lambda _layer, _inputs, output: _rounded(output))
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    return x.half().float()

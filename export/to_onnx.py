@@ -90,38 +90,38 @@ def export_onnx(
     """
     _check_options(precision, outputs, channel_order, opset)
     model, preprocessing = checkpoint.model, PREPROCESSING[checkpoint.preprocessing]
-    largest, scale_log2 = None, 0
-    if precision == "fp16":
-        progress("measuring activations")
-        largest = largest_activation(model, preprocessing, calibration_frames() if samples is None else samples)
-        scale_log2 = half_precision_scale(largest)
-    spec = ModelSpec(
-        variant=model.config.variant,
-        class_names=checkpoint.class_names,
-        palette=checkpoint.palette,
-        channel_order=channel_order,
-        outputs=tuple(outputs),
-        precision=precision,
-        align=model.config.align,
-        preprocessing=checkpoint.preprocessing,
-        activation_scale_log2=scale_log2,
-        opset=opset,
-        source=checkpoint.source,
-        checkpoint_sha256=checkpoint.sha256,
-        fcnrt_version=version("fcnrt"),
-    )
-    progress("exporting")
-    deployable = Deployable(
-        model,
-        preprocessing,
-        outputs=outputs,
-        precision=precision,
-        channel_order=channel_order,
-        activation_scale_log2=scale_log2,
-    )
-    graph = _trace(deployable, opset)
-    _tidy(graph, spec)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:  # first of all: nothing slow is done for a file that cannot be written
+        largest, scale_log2 = None, 0
+        if precision == "fp16":
+            progress("measuring activations")
+            largest = largest_activation(model, preprocessing, calibration_frames() if samples is None else samples)
+            scale_log2 = half_precision_scale(largest)
+        spec = ModelSpec(
+            variant=model.config.variant,
+            class_names=checkpoint.class_names,
+            palette=checkpoint.palette,
+            channel_order=channel_order,
+            outputs=tuple(outputs),
+            precision=precision,
+            align=model.config.align,
+            preprocessing=checkpoint.preprocessing,
+            activation_scale_log2=scale_log2,
+            opset=opset,
+            source=checkpoint.source,
+            checkpoint_sha256=checkpoint.sha256,
+            fcnrt_version=version("fcnrt"),
+        )
+        progress("exporting")
+        deployable = Deployable(
+            model,
+            preprocessing,
+            outputs=outputs,
+            precision=precision,
+            channel_order=channel_order,
+            activation_scale_log2=scale_log2,
+        )
+        graph = _trace(deployable, opset)
+        _tidy(graph, spec)
         onnx.save(graph, temporary)
         progress("comparing with PyTorch")
         parity = compare_with_pytorch(temporary, graph, checkpoint, margin=deployable.margin)
