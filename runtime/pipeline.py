@@ -1,0 +1,134 @@
+"""Three stages at once: reading, working and writing overlap, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+QUEUE_CAPACITY = 3
+"""Items that may wait between two stages: enough to even out slow frames, few enough for large ones."""
+
+
+def run_pipeline(
+    source: Iterable[Item],
+    transform: Callable[[Iterator[Item]], Iterable[Result]],
+    sink: Callable[[Result], None],
+) -> None:
+    """Pass every item of the source through the transform into the sink, the three of them at the same time.
+
+    The source is read in one thread and the sink called in another; the transform runs in the caller's thread, so that
+    Ctrl-C reaches it. Everything stays in order, and at most `QUEUE_CAPACITY` items wait between two stages. Returns
+    when the sink has taken the last result and both threads have ended.
+
+    A stage that fails, and Ctrl-C, end the stream at that point: the stages before it are told to stop, the stages
+    after it finish what they have been given. So after an error of the source, the sink holds every result of what was
+    read before it.
+
+    Raises:
+        BaseException: Whatever a stage raised. If several did, the one nearest the sink, since it says most about
+            what was written.
+    """
+    incoming: Channel[Item] = Channel(QUEUE_CAPACITY)
+    outgoing: Channel[Result] = Channel(QUEUE_CAPACITY)
+    errors: dict[str, BaseException] = {}
+
+    def read() -> None:
+        try:
+            for item in source:
+                if not incoming.put(item):
+                    break
+        except BaseException as exc:
+            errors["source"] = exc
+        finally:
+            incoming.close()
+
+    def write() -> None:
+        try:
+            for result in outgoing:
+                sink(result)
+        except BaseException as exc:
+            errors["sink"] = exc
+        finally:
+            outgoing.abandon()
+
+    threads = [threading.Thread(target=read, name="fcnrt-read"), threading.Thread(target=write, name="fcnrt-write")]
+    for thread in threads:
+        thread.start()
+    try:
+        for result in transform(iter(incoming)):
+            if not outgoing.put(result):
+                break
+    except BaseException as exc:
+        errors["transform"] = exc
+    finally:
+        incoming.abandon()
+        outgoing.close()
+        for thread in threads:
+            _join(thread)
+    for stage in ("sink", "transform", "source"):
+        if stage in errors:
+            raise errors[stage]
+
+
+def _join(thread: threading.Thread) -> None:
+    # A second Ctrl-C must not let the caller close a file that the thread still writes; what is left to do is bounded.
+    while thread.is_alive():
+        with suppress(KeyboardInterrupt):
+            thread.join()
+
+
+class Channel(Generic[T]):
+    """A bounded queue between one sender and one receiver, that either of them can end.
+
+    Args:
+        capacity: Number of items that may wait.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._abandoned = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> bool:
+        """Hand over an item, waiting while the queue is full; False if the receiver has gone."""
+        with self._changed:
+            while len(self._items) >= self._capacity and not self._abandoned:
+                self._changed.wait()
+            if self._abandoned:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def close(self) -> None:
+        """Sender: there are no more items."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Receiver: no more items are wanted; those waiting are dropped."""
+        with self._changed:
+            self._abandoned = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                while not self._items and not self._closed and not self._abandoned:
+                    self._changed.wait()
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item

@@ -1,0 +1,104 @@
+"""Image files in, one result file each out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batching import segment_items
+from .errors import SourceError
+from .images import read_image, write_file, write_image
+from .outputs import Save, make_folder
+from .overlay import DEFAULT_OPACITY, ClassPainter
+from .palette_png import encode_palette_png
+from .pipeline import run_pipeline
+from .segmenter import Segmenter
+from .spec import ChannelOrder
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image that was read, or the reason why it could not be."""
+
+    output: Path
+    frame: NDArray[np.uint8] | None = None
+    error: SourceError | None = None
+
+
+def segment_images(
+    segmenter: Segmenter,
+    files: Sequence[Path],
+    outputs: Sequence[Path],
+    *,
+    save: Save = "overlay",
+    opacity: float = DEFAULT_OPACITY,
+    batch: int = 1,
+    on_result: Callable[[NDArray[np.uint8] | None], None] = lambda class_map: None,
+) -> list[SourceError]:
+    """Segment image files one after the other; reading, inference and writing overlap.
+
+    Args:
+        segmenter: The model.
+        files: The images.
+        outputs: The result file of each; see `fcnrt.runtime.outputs.image_outputs`.
+        save: Form of the results.
+        opacity: Weight of the class colours in an overlay, 0 to 1.
+        batch: Images of the same size to segment in one call, if they follow each other.
+        on_result: Called for each image in order, from another thread: with its class map when the result is written,
+            with None if the image could not be read.
+
+    Returns:
+        Why images could not be read, in their order; all others were segmented.
+
+    Raises:
+        OutputError: If a result cannot be written. Those before it are there.
+        InferenceError: If the model fails.
+    """
+    spec = segmenter.spec
+    painter = ClassPainter(spec.palette, channel_order=spec.channel_order)
+    failures: list[SourceError] = []
+
+    def sink(result: tuple[_Loaded, NDArray[np.uint8] | None]) -> None:
+        image, class_map = result
+        if image.error is not None:
+            failures.append(image.error)
+        else:
+            assert image.frame is not None and class_map is not None
+            make_folder(image.output.parent)
+            if save == "classes":
+                write_file(image.output, encode_palette_png(class_map, spec.palette))
+            else:
+                painted = (
+                    painter.colorize(class_map)
+                    if save == "color"
+                    else painter.overlay(image.frame, class_map, opacity=opacity)
+                )
+                write_image(image.output, painted, channel_order=spec.channel_order)
+        on_result(class_map)
+
+    transform = partial(_segment, segmenter, batch)
+    run_pipeline(_load(files, outputs, spec.channel_order), transform, sink)
+    return failures
+
+
+def _segment(
+    segmenter: Segmenter, batch: int, images: Iterator[_Loaded]
+) -> Iterator[tuple[_Loaded, NDArray[np.uint8] | None]]:
+    return segment_items(segmenter, images, lambda image: image.frame, batch=batch)
+
+
+def _load(files: Sequence[Path], outputs: Sequence[Path], channel_order: ChannelOrder) -> Iterator[_Loaded]:
+    for file, output in zip(files, outputs, strict=True):
+        yield _load_one(file, output, channel_order)
+
+
+def _load_one(file: Path, output: Path, channel_order: ChannelOrder) -> _Loaded:
+    try:
+        return _Loaded(output, frame=read_image(file, channel_order=channel_order))
+    except SourceError as exc:
+        return _Loaded(output, error=exc)

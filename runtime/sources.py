@@ -1,0 +1,132 @@
+"""What there is to segment: image files or a video, found from what the user typed."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .errors import SourceError
+from .images import is_image
+
+_CAMERA_DEVICES = "/dev/video"
+_CAMERA_FORMAT = "v4l2"
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One or several image files.
+
+    Attributes:
+        files: The images, in the order in which they are read; some may turn out to be damaged.
+        root: The folder that results mirror: every file lies below it.
+        name: What results are named after, unless told otherwise: the file's stem, or the folder's name.
+        single: Whether one file was asked for, rather than a folder or a pattern.
+        skipped: Other files found beside the images.
+    """
+
+    files: tuple[Path, ...]
+    root: Path
+    name: str
+    single: bool = False
+    skipped: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file, a camera or a stream.
+
+    Attributes:
+        address: What FFmpeg opens.
+        label: How messages call it, without passwords.
+        name: What results are named after, unless told otherwise.
+        path: The file, if it is one.
+        device_format: FFmpeg's name of the capture device's format, for a camera.
+    """
+
+    address: str
+    label: str
+    name: str
+    path: Path | None = None
+    device_format: str | None = None
+
+
+def find_source(text: str) -> ImageSource | VideoSource:
+    """The images or the video that a user's text stands for.
+
+    Args:
+        text: An image or video file, a folder (the images directly in it), a glob pattern of images (``**`` for any
+            depth), a camera's index, or a URL that FFmpeg can open (RTSP, HTTP, ...).
+
+    Raises:
+        SourceError: If there is no such thing, or no image in the folder or among the matches.
+    """
+    path = Path(text)
+    if "://" in text:
+        return _stream(text)
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        if is_image(path):
+            return ImageSource((path,), root=path.parent, name=path.stem, single=True)
+        # A plain path, even one like `concat:...`, must not be taken for one of FFmpeg's protocols.
+        return VideoSource(f"file:{path}", label=str(path), name=path.stem, path=path)
+    if text.isdecimal():
+        return _camera(int(text))
+    if glob.has_magic(text):
+        return _matches(text)
+    raise SourceError(
+        f"{text}: no such file or folder; give an image, a folder, a quoted glob pattern, a video, "
+        f"a camera's index or a URL"
+    )
+
+
+def _stream(url: str) -> VideoSource:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    name = Path(parts.path).stem or host.partition(":")[0] or "stream"
+    return VideoSource(url, label=f"{parts.scheme}://{host}{parts.path}", name=name)
+
+
+def _camera(index: int) -> VideoSource:
+    device = Path(f"{_CAMERA_DEVICES}{index}")
+    if not device.exists():
+        present = sorted(str(other)[len(_CAMERA_DEVICES) :] for other in device.parent.glob("video[0-9]*"))
+        raise SourceError(
+            f"camera {index}: there is no {device}; "
+            + (f"this machine has camera {', '.join(present)}" if present else "this machine has no camera")
+        )
+    return VideoSource(str(device), label=f"camera {index}", name=f"camera{index}", device_format=_CAMERA_FORMAT)
+
+
+def _folder(folder: Path) -> ImageSource:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as exc:
+        raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
+    images = tuple(path for path in files if is_image(path))
+    if not images:
+        others = f"{len(files)} other files" if files else "it is empty"
+        raise SourceError(f"{folder}: no image in this folder ({others})")
+    skipped = tuple(path for path in files if path not in set(images))
+    return ImageSource(images, root=folder, name=folder.resolve().name, skipped=skipped)
+
+
+def _matches(pattern: str) -> ImageSource:
+    names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
+    files = sorted(path for path in map(Path, names) if path.is_file())
+    images = tuple(path for path in files if is_image(path))
+    if not images:
+        others = f"{len(files)} other files match; run videos one at a time" if files else "nothing matches"
+        raise SourceError(f"{pattern}: no image matches this pattern ({others})")
+    root = _common_parent(images)
+    skipped = tuple(path for path in files if path not in set(images))
+    return ImageSource(images, root=root, name=root.resolve().name, skipped=skipped)
+
+
+def _common_parent(paths: tuple[Path, ...]) -> Path:
+    parent = paths[0].parent
+    while not all(path.is_relative_to(parent) for path in paths):
+        parent = parent.parent
+    return parent
