@@ -1,0 +1,73 @@
+"""The sound of a video, carried over into an MP4 file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import av
+import av.container
+from av.stream import Stream
+
+AudioPlan = Literal["copy", "convert", "drop"]
+"""What happens to a sound track: kept bit by bit, compressed again as AAC, or left out."""
+
+# Players expect these in an MP4 file.
+_CODECS_IN_MP4 = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "flac", "opus", "libopus")
+_AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_DEFAULT_RATE_HZ = 48000
+
+
+def plan_audio(stream: av.AudioStream) -> AudioPlan:
+    """What can be done with a sound track: copied if MP4 files may hold its codec, converted if it can be decoded."""
+    codec: av.AudioCodecContext | None = stream.codec_context
+    if codec is None:
+        return "drop"
+    return "copy" if codec.name in _CODECS_IN_MP4 else "convert"
+
+
+def describe_audio(streams: Sequence[av.AudioStream]) -> str:
+    """What becomes of the sound, in a few words."""
+    plans = {plan_audio(stream) for stream in streams}
+    if not plans:
+        return "no audio"
+    if "drop" in plans:
+        return "audio dropped (unknown codec)"
+    return "audio converted to AAC" if "convert" in plans else "audio kept"
+
+
+class AudioTrack:
+    """A sound track of the output file. Create it before the first packet of any track is written.
+
+    Args:
+        container: The output file.
+        source: The track to carry over; its plan is ``copy`` or ``convert``.
+    """
+
+    def __init__(self, container: av.container.OutputContainer, source: av.AudioStream) -> None:
+        self._container = container
+        self._source = source
+        self._encoder: av.AudioStream | None = None
+        if plan_audio(source) == "copy":
+            self._output = container.add_stream_from_template(source)
+        else:
+            rate = source.rate if source.rate in _AAC_RATES_HZ else _DEFAULT_RATE_HZ
+            self._output = self._encoder = container.add_stream("aac", rate=rate, layout=source.layout)
+
+    def write(self, packet: av.Packet[Stream]) -> None:
+        """Write a packet of the source track."""
+        if self._encoder is None:
+            packet.stream = self._output
+            self._container.mux(packet)
+            return
+        try:
+            frames = self._source.decode(packet)
+        except av.FFmpegError:  # a moment of silence, not a reason to stop
+            return
+        for frame in frames:
+            self._container.mux(self._encoder.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if self._encoder is not None:
+            self._container.mux(self._encoder.encode(None))

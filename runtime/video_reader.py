@@ -1,0 +1,310 @@
+"""Videos, cameras and streams as upright frames with their times; sound comes along as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+
+import av
+import av.container
+import av.error
+import numpy as np
+from av.stream import Disposition, Stream
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from .errors import SourceError
+from .sources import VideoSource
+from .spec import ChannelOrder, ImageSize
+from .truncation import is_truncated
+from .video_color import VideoColor
+from .video_orientation import Orientation
+
+_NETWORK_TIMEOUT_S = 10.0
+_ASSUMED_FPS = Fraction(25)  # only for frames without any time, of a stream without a rate
+
+# Their times count from the start of the file. Transport streams, network streams and cameras have a clock that
+# started at any moment; their results start at 0.
+_FORMATS_WITH_FILE_TIME = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A frame and when it is shown.
+
+    Attributes:
+        image: uint8 (H, W, 3), upright.
+        pts: Time at which it is shown, in units of the video's `time_base`; strictly increasing.
+        duration: How long it is shown, in the same unit; 0 if unknown.
+    """
+
+    image: NDArray[np.uint8]
+    pts: int
+    duration: int
+
+
+@dataclass(frozen=True)
+class AudioPacket:
+    """Some sound, still compressed, of the audio stream with this position among `VideoReader.audio`."""
+
+    packet: av.Packet[Stream]
+    track: int
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is known about a video before reading it.
+
+    Attributes:
+        size: Of the upright frames.
+        time_base: Unit of all times, in seconds.
+        fps: Average frame rate; None if unknown.
+        duration_s: Length in seconds; None for cameras and streams.
+        frame_count: Number of frames, or an estimate; None if unknown.
+        pixel_aspect: Width of a pixel divided by its height, upright; None if not stated, which means square.
+        color: Colour space of the frames.
+    """
+
+    size: ImageSize
+    time_base: Fraction
+    fps: Fraction | None
+    duration_s: float | None
+    frame_count: int | None
+    pixel_aspect: Fraction | None
+    color: VideoColor
+
+
+def codec_threads() -> int:
+    """Threads for a decoder or an encoder: a quarter of the processors, 1 to 8, as inference needs the others."""
+    return max(1, min(8, (os.cpu_count() or 1) // 4))
+
+
+class VideoReader:
+    """An open video. Iterate once over it for `TimedFrame` and `AudioPacket` in the order of the file.
+
+    The first frame is decoded on opening. Frames that change size on the way are scaled to the first one's.
+
+    Example:
+        >>> with VideoReader(find_source("street.mp4")) as reader:   # doctest: +SKIP
+        ...     for item in reader: ...
+
+    Args:
+        source: The video, camera or stream.
+        channel_order: Order of the channels in the frames.
+
+    Raises:
+        SourceError: If it cannot be opened, does not answer within 10 seconds, or has no frame.
+    """
+
+    def __init__(self, source: VideoSource, *, channel_order: ChannelOrder = "rgb") -> None:
+        self.source = source
+        self._pixel_format = "rgb24" if channel_order == "rgb" else "bgr24"
+        self._frames_decoded = 0
+        self._packets_damaged = 0
+        self._truncated = source.path is not None and _is_file_truncated(source.path)
+        self._container = _open(source, truncated=self._truncated)
+        try:
+            self._video = self._find_video()
+            self._video.thread_type = "AUTO"
+            self._video.codec_context.thread_count = codec_threads()
+            self.audio: list[av.AudioStream] = list(self._container.streams.audio)
+            self._start_s = self._start_time()
+            self._end = self._end_time()
+            self._decoded = self._decode()
+            self._head = self._until_first_frame()
+            first = self._head[-1]
+            assert isinstance(first, av.VideoFrame)
+            self._orientation = Orientation.of(first)
+            self._stored_size = ImageSize(first.height, first.width)
+            self.facts = self._describe(first)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, camera or connection."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[TimedFrame | AudioPacket]:
+        """The frames and the sound, once.
+
+        Raises:
+            SourceError: At the end, if the video was cut off or damaged; the message counts the frames before.
+        """
+        last_pts: int | None = None
+        for item in chain(self._head, self._decoded):
+            if isinstance(item, AudioPacket):
+                yield item
+                continue
+            frame = self._convert(item, last_pts)
+            last_pts = frame.pts
+            yield frame
+
+    def _find_video(self) -> av.VideoStream:
+        for stream in self._container.streams.video:
+            if not stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
+                return stream
+        raise SourceError(f"{self.source.label}: has no video stream")
+
+    def _start_time(self) -> Fraction:
+        """Time in seconds of the file's clock that becomes 0."""
+        if self._container.format.name in _FORMATS_WITH_FILE_TIME:
+            return Fraction(0)
+        return Fraction(self._container.start_time or 0, av.time_base)
+
+    def _end_time(self) -> int | None:
+        """Time at which the last frame ends, as the file gives it, in the video's time base."""
+        if self._video.duration is None:
+            return None
+        return (self._video.start_time or 0) + self._video.duration
+
+    def _until_first_frame(self) -> list[av.VideoFrame | AudioPacket]:
+        head = []
+        for item in self._decoded:
+            head.append(item)
+            if isinstance(item, av.VideoFrame):
+                return head
+        raise SourceError(f"{self.source.label}: the video has no frames")
+
+    def _describe(self, first: av.VideoFrame) -> VideoFacts:
+        stream = self._video
+        size = ImageSize(first.height, first.width)
+        pixel_aspect = stream.sample_aspect_ratio or None
+        if self._orientation.transpose:
+            size = ImageSize(size.width, size.height)
+            pixel_aspect = 1 / pixel_aspect if pixel_aspect else None
+        assert stream.time_base is not None
+        fps = stream.average_rate or stream.guessed_rate or None
+        duration_s: float | None = None
+        if stream.duration:
+            duration_s = float(stream.duration * stream.time_base)
+        elif self._container.duration:
+            duration_s = self._container.duration / av.time_base
+        estimate = round(duration_s * fps) if duration_s and fps else None
+        return VideoFacts(
+            size=size,
+            time_base=stream.time_base,
+            fps=fps,
+            duration_s=duration_s,
+            frame_count=stream.frames or estimate,
+            pixel_aspect=pixel_aspect,
+            color=VideoColor.of(first, stream.codec_context),
+        )
+
+    def _decode(self) -> Iterator[av.VideoFrame | AudioPacket]:
+        tracks = {stream.index: track for track, stream in enumerate(self.audio)}
+        try:
+            for packet in self._container.demux([self._video, *self.audio]):
+                if packet.stream.index == self._video.index:
+                    yield from self._decode_packet(packet)
+                elif packet.dts is not None:  # the last, empty packet of a stream has no time
+                    self._move_to_start(packet)
+                    yield AudioPacket(packet, tracks[packet.stream.index])
+        except av.FFmpegError as exc:
+            raise SourceError(
+                f"{self.source.label}: broke off after {_frames(self._frames_decoded)} ({_reason(exc)})"
+            ) from exc
+        if self._truncated:
+            raise SourceError(
+                f"{self.source.label}: truncated; {_frames(self._frames_decoded)} before the cut could be read. "
+                f"Fetch the file again"
+            )
+        if self._packets_damaged:
+            raise SourceError(
+                f"{self.source.label}: damaged in {self._packets_damaged} places; "
+                f"{_frames(self._frames_decoded)} could be read. Fetch the file again"
+            )
+
+    def _decode_packet(self, packet: av.Packet[Stream]) -> list[av.VideoFrame]:
+        if self._truncated and packet.is_corrupt:  # the packet at the cut would decode to half a picture
+            return []
+        try:
+            frames = self._video.decode(packet)
+        except av.FFmpegError:
+            # A recording or stream that was joined in the middle cannot show anything before its next key frame.
+            if self._frames_decoded and self.source.path is not None:
+                self._packets_damaged += 1
+            return []
+        self._frames_decoded += len(frames)
+        return frames
+
+    def _move_to_start(self, packet: av.Packet[Stream]) -> None:
+        start = round(self._start_s / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= start
+        assert packet.dts is not None
+        packet.dts -= start
+
+    def _convert(self, frame: av.VideoFrame, last_pts: int | None) -> TimedFrame:
+        facts = self.facts
+        if frame.pts is not None:
+            pts = frame.pts - round(self._start_s / facts.time_base)
+        else:
+            step = round(1 / ((facts.fps or _ASSUMED_FPS) * facts.time_base))
+            pts = 0 if last_pts is None else last_pts + step
+        if last_pts is not None:
+            pts = max(pts, last_pts + 1)  # damaged files repeat times, which no container takes
+        image = frame.to_ndarray(
+            format=self._pixel_format,
+            height=self._stored_size.height,
+            width=self._stored_size.width,
+            src_colorspace=facts.color.matrix,
+            threads=1,
+        )
+        duration = frame.duration or 0
+        if self._end is not None and frame.pts is not None:
+            # A frame comes with the duration of its packet, which is wrong where times vary and frames are reordered.
+            # Only the last frame's matters, as the others end when the next one starts.
+            duration = max(0, min(duration, self._end - frame.pts))
+        return TimedFrame(self._orientation.apply(np.asarray(image, np.uint8)), pts, duration)
+
+
+def _is_file_truncated(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_truncated(file)
+    except OSError as exc:
+        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
+def _open(source: VideoSource, *, truncated: bool) -> av.container.InputContainer:
+    # Packets of RTSP over UDP get lost, and firewalls drop them.
+    options = {"rtsp_transport": "tcp"} if source.address.startswith("rtsp") else {}
+    timeout = _NETWORK_TIMEOUT_S if source.path is None else None
+    try:
+        return av.open(source.address, format=source.device_format, options=options, timeout=timeout)
+    except (av.FFmpegError, ValueError) as exc:
+        if source.path is None:
+            raise SourceError(f"{source.label}: cannot be opened ({_reason(exc)})") from exc
+        size = source.path.stat().st_size
+        if size == 0:
+            raise SourceError(f"{source.label}: empty (0 bytes); delete it or fetch it again") from exc
+        if truncated:
+            raise SourceError(
+                f"{source.label}: truncated after {size:,} bytes, before anything that can be shown; "
+                f"delete it or fetch it again"
+            ) from exc
+        raise SourceError(f"{source.label}: neither an image nor a video that can be read") from exc
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, av.error.ExitError):  # FFmpeg was interrupted, which only the timeout does
+        return f"no answer within {_NETWORK_TIMEOUT_S:g} seconds"
+    return getattr(exc, "strerror", None) or str(exc)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count:,} frames"
