@@ -10,16 +10,19 @@ from ..runtime.errors import FcnrtError
 from .data import data_app
 from .export import export
 from .info import info
+from .run import run
 
 app = typer.Typer(
     name="fcnrt",
     help="Deploy FCN semantic segmentation: PyTorch to ONNX and TensorRT, and run it on pictures and video.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("export")(export)
 app.command("info")(info)
+app.command("run")(run)
 app.add_typer(data_app, name="data")
 
 

@@ -1,0 +1,223 @@
+"""`fcnrt run`: segment pictures and video."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..runtime.errors import DeviceError, SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..runtime.class_shares import ClassShares
+    from ..runtime.segmenter import Segmenter
+    from ..runtime.sources import ImageSource, VideoSource
+    from ..runtime.video_reader import VideoFacts
+
+# Written out again, because importing them would import OpenCV; a test holds them against the originals.
+SaveName = Literal["overlay", "color", "classes"]
+BackendName = Literal["auto", "onnxruntime"]
+_OPACITY = 0.6
+
+_CLASSES_SHOWN = 4
+_SKIPPED_SHOWN = 5
+
+
+def _check_device(text: str) -> str:
+    from ..runtime.runners.device import Device
+
+    try:
+        Device.parse(text)
+    except DeviceError as exc:
+        raise typer.BadParameter(str(exc)) from exc
+    return text
+
+
+def run(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Image, folder of images, quoted glob pattern, video, camera index (0), or URL (rtsp://, http://).",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Exported model (.onnx); the demo model if not given.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File or folder for the result; NAME-SAVE here if not given.", show_default=False
+        ),
+    ] = None,
+    save: Annotated[
+        SaveName,
+        typer.Option(help="Class colours over the picture, the colours alone, or palette PNGs of class indices."),
+    ] = "overlay",
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Weight of the class colours in an overlay.")] = _OPACITY,
+    backend: Annotated[BackendName, typer.Option(help="Library that computes.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.", callback=_check_device)
+    ] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Frames of the same size to segment in one call.")] = 1,
+) -> None:
+    """Segment pictures or a video with an exported model.
+
+    Ctrl-C ends a video early; the frames so far are kept.
+    """
+    from ..runtime.outputs import image_outputs, video_output
+    from ..runtime.sources import ImageSource, find_source
+
+    found = find_source(source)
+    options = _Options(save, opacity, batch)
+    if isinstance(found, ImageSource):
+        results = image_outputs(found, output, save)
+        with _open_segmenter(model, backend, device) as segmenter:
+            _run_images(segmenter, _title(segmenter, model), found, results, options)
+    else:
+        result = video_output(found, output, save)
+        with _open_segmenter(model, backend, device) as segmenter:
+            _run_video(segmenter, _title(segmenter, model), found, result, options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    save: SaveName
+    opacity: float
+    batch: int
+
+
+def _open_segmenter(model: Path | None, backend: BackendName, device: str) -> Segmenter:
+    from ..runtime.segmenter import Segmenter
+    from .console import status
+
+    if model is None:
+        from ..export.demo import demo_model
+
+        with status("exporting the demo model, once"):
+            model = demo_model()
+    return Segmenter.open(model, backend=backend, device=device)
+
+
+def _title(segmenter: Segmenter, model: Path | None) -> str:
+    name = "demo" if model is None else model.name
+    return f"model {segmenter.spec.variant} ({name}) · {segmenter.backend} on {segmenter.device}"
+
+
+def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: list[Path], options: _Options) -> None:
+    from ..runtime.class_shares import ClassShares
+    from ..runtime.segment_images import segment_images
+    from .console import say
+    from .progress import progress_bar
+
+    total = len(source.files)
+    say(f"{title} · {total:,} image{'' if total == 1 else 's'}")
+    shares = ClassShares(segmenter.spec.class_names)
+    failures: list[SourceError] = []
+    interrupted = False
+    with progress_bar(total, "images/s") as advance:
+
+        def on_result(class_map: NDArray[np.uint8] | None) -> None:
+            if class_map is not None:
+                shares.add(class_map)
+            advance()
+
+        try:
+            failures = segment_images(
+                segmenter,
+                source.files,
+                results,
+                save=options.save,
+                opacity=options.opacity,
+                batch=options.batch,
+                on_result=on_result,
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+
+    if source.single and failures:
+        raise failures[0]
+    if shares.frame_count:
+        written = results[0] if source.single else Path(os.path.commonpath([path.parent for path in results]))
+        _report(written, f"{shares.frame_count:,} of {total:,} images", shares)
+    for path in source.skipped[:_SKIPPED_SHOWN]:
+        say(f"  {path}: not an image (skipped)")
+    if len(source.skipped) > _SKIPPED_SHOWN:
+        say(f"  and {len(source.skipped) - _SKIPPED_SHOWN:,} more files that are not images (skipped)")
+    for failure in failures:
+        say(f"  {failure}")
+    if interrupted:
+        say("interrupted")
+        raise typer.Exit(130)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Path, options: _Options) -> None:
+    from ..runtime.class_shares import ClassShares
+    from ..runtime.segment_video import segment_video
+    from ..runtime.video_audio import describe_audio
+    from ..runtime.video_reader import VideoReader
+    from .console import say
+    from .progress import progress_bar
+
+    shares = ClassShares(segmenter.spec.class_names)
+    stopped: SourceError | KeyboardInterrupt | None = None
+    with VideoReader(source, channel_order=segmenter.spec.channel_order) as reader:
+        audio = "frames only" if options.save == "classes" else describe_audio(reader.audio)
+        say(f"{title} · {_describe_video(reader.facts)}, {audio}")
+        with progress_bar(reader.facts.frame_count, "fps") as advance:
+
+            def on_result(class_map: NDArray[np.uint8]) -> None:
+                shares.add(class_map)
+                advance()
+
+            try:
+                segment_video(
+                    segmenter,
+                    reader,
+                    result,
+                    save=options.save,
+                    opacity=options.opacity,
+                    batch=options.batch,
+                    on_result=on_result,
+                )
+            except (SourceError, KeyboardInterrupt) as exc:
+                stopped = exc
+
+    if shares.frame_count:
+        _report(result, f"{shares.frame_count:,} frames", shares)
+    if isinstance(stopped, SourceError):
+        raise stopped
+    if stopped is not None:
+        say("interrupted")
+        raise typer.Exit(130)
+
+
+def _describe_video(facts: VideoFacts) -> str:
+    # Width first, as everywhere in video; sizes of frames and models are height first.
+    parts = [f"{facts.size.width}x{facts.size.height}"]
+    if facts.size.width % 2 or facts.size.height % 2:
+        parts[0] += " (padded to even)"
+    if facts.fps is not None:
+        parts.append(f"{float(facts.fps):.4g} fps")
+    if facts.duration_s is not None:
+        minutes, seconds = divmod(facts.duration_s, 60)
+        parts.append(f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.3g} s")
+    return ", ".join(parts)
+
+
+def _report(written: Path, amount: str, shares: ClassShares) -> None:
+    from .console import say
+
+    typer.echo(written)
+    largest = [f"{name} {share:.1%}".replace("%", " %") for name, share in shares.largest()]
+    rest = ["..."] if len(largest) > _CLASSES_SHOWN else []
+    say(f"  {amount} · " + "  ".join(largest[:_CLASSES_SHOWN] + rest))
