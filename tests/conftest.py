@@ -8,11 +8,16 @@ channel's value, and its logits are the channels themselves.
 from __future__ import annotations
 
 import os
+
+# Networks in tests are tiny: more threads than one only wait for each other. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec, OutputName
 
 WriteTinyModel = Callable[..., Path]
@@ -94,6 +99,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Write
 def cuda_device() -> str:
     """A CUDA device that ONNX Runtime can use. Without one the test is skipped, or fails if FCNRT_REQUIRE_CUDA=1."""
     import onnxruntime
+
     from fcnrt.runtime.runners.cuda import count_cuda_devices, cuda_obstacle
 
     obstacle = cuda_obstacle(onnxruntime, 0, count_devices=count_cuda_devices)

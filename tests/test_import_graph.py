@@ -8,9 +8,10 @@ import sys
 import types
 from pathlib import Path
 
+import pytest
+
 import fcnrt
 import fcnrt.runtime
-import pytest
 
 TRAINING_SIDE = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
 HEAVY = (*TRAINING_SIDE, "onnxruntime", "numpy", "cv2", "av")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from fcnrt.benchmarks.confusion import ConfusionMatrix
 
 

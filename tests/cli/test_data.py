@@ -4,9 +4,10 @@ from pathlib import Path
 
 import av
 import pytest
+from typer.testing import CliRunner
+
 from fcnrt.cli.app import app, main
 from fcnrt.datasets.voc import VocSegmentation
-from typer.testing import CliRunner
 
 runner = CliRunner()
 

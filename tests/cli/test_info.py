@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
 from fcnrt.cli.app import main
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from fcnrt.datasets.catalogue import CATALOGUE
 from fcnrt.datasets.drawing.canvas import Canvas, Light, Pose
 from fcnrt.datasets.drawing.sketch import Sketch

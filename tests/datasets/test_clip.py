@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from fcnrt.datasets.clip import render_clip, write_clip
 from fcnrt.runtime.errors import OutputError
 from fcnrt.runtime.spec import ImageSize

@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+
 from fcnrt.datasets.catalogue import CATALOGUE
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.fcn_models.voc import VOC_CLASSES, VOC_VOID

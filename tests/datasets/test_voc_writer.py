@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.datasets.voc import VocSegmentation
 from fcnrt.datasets.voc_writer import write_voc

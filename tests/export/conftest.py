@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
+
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.fcn import FCN, FCNConfig
 from fcnrt.fcn_models.voc import voc_palette
-from torch import nn
 
 MakeCheckpoint = Callable[..., Checkpoint]
 

@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from torch import nn
+
 from fcnrt.export.lowering import (
     BilinearUpsampling,
     lower_to_half,
@@ -13,7 +15,6 @@ from fcnrt.export.lowering import (
 )
 from fcnrt.fcn_models.fcn import FCN, FCNConfig, Variant
 from fcnrt.fcn_models.upsampling import bilinear_conv_transpose
-from torch import nn
 
 
 def slim(variant: Variant = "fcn8s", **values: object) -> FCN:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
+
 from fcnrt.export.compare import COMPARED_SIZES, compare_with_pytorch
 from fcnrt.export.deployable import Deployable
 from fcnrt.export.reference import reference_logits
@@ -15,7 +17,6 @@ from fcnrt.fcn_models.preprocessing import PREPROCESSING
 from fcnrt.runtime.errors import OutputError, ParityError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec
-from onnx import TensorProto
 
 
 class Exported(NamedTuple):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
 from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
 from fcnrt.fcn_models.checkpoint_file import METADATA_KEY
 from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig, Variant
 from fcnrt.runtime.errors import CheckpointError, OutputError
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import nn
 
 VARIANTS: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")
 NAMES = ("background", "cat", "dog")

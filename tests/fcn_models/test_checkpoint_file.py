@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fcnrt.fcn_models.checkpoint_file import read_checkpoint_file
-from fcnrt.runtime.errors import CheckpointError
 from safetensors.torch import save_file
 from torch import nn
+
+from fcnrt.fcn_models.checkpoint_file import read_checkpoint_file
+from fcnrt.runtime.errors import CheckpointError
 
 STATE = {"conv1_1.weight": torch.arange(108, dtype=torch.float32).reshape(4, 3, 3, 3), "conv1_1.bias": torch.ones(4)}
 

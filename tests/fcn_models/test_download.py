@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from fcnrt.fcn_models.download import RemoteFile, download
 from fcnrt.runtime.errors import DownloadError
 

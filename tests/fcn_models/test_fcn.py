@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fcnrt.fcn_models.fcn import FCN, STRIDES, Align, FCNConfig, Variant
 from torch import nn
+
+from fcnrt.fcn_models.fcn import FCN, STRIDES, Align, FCNConfig, Variant
 
 VARIANTS: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")
 ALIGNS: tuple[Align, ...] = ("same", "caffe")

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from fcnrt.fcn_models.checkpoint import load_checkpoint
 from fcnrt.fcn_models.fcn import Variant
 from fcnrt.fcn_models.voc import VOC_CLASSES, voc_palette
 from fcnrt.runtime.errors import CheckpointError
-from torch import nn
 
 VARIANTS: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")
 C1, C2, C3, C4, FC, CLASSES = 2, 4, 8, 16, 12, 5  # the paper's 64, 128, 256, 512, 4096 and 21, slim

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision import models
+
 from fcnrt.fcn_models.layouts import PAPER, PYTORCH_FCN, VGG16, recognise
 from fcnrt.runtime.errors import CheckpointError
-from torchvision import models
 
 
 def torchvision_keys(name: str) -> list[str]:

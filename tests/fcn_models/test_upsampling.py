@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fcnrt.fcn_models.upsampling import bilinear_conv_transpose, bilinear_kernel, is_bilinear
 from torch import nn
+
+from fcnrt.fcn_models.upsampling import bilinear_conv_transpose, bilinear_kernel, is_bilinear
 
 
 def test_kernel_of_size_4() -> None:

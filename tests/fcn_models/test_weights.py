@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fcnrt.fcn_models.published import PUBLISHED
 from fcnrt.fcn_models.weights import bundled, fetch
 from fcnrt.runtime.errors import CheckpointError

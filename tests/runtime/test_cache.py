@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fcnrt.runtime.cache import cache_dir
 from fcnrt.runtime.errors import OutputError
 

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from fcnrt.runtime.errors import FrameError
 from fcnrt.runtime.frame_check import as_frames, check_out
-from PIL import Image
 
 FRAME = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
 from fcnrt.runtime.errors import ModelFileError
 from fcnrt.runtime.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec

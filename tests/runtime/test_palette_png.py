@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import FrameError
 from fcnrt.runtime.palette_png import encode_palette_png
-from PIL import Image
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (37, 53), (256, 256)])

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from fcnrt.runtime.runners.cores import usable_cores
 
 NO_LIMIT = Path("no such file")

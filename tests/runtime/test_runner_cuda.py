@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+
 from fcnrt.runtime.errors import DeviceError
 from fcnrt.runtime.runners.cuda import PROVIDER, count_cuda_devices, cuda_obstacle, require_cuda
 from fcnrt.runtime.runners.device import Device

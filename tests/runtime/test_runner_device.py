@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fcnrt.runtime.errors import DeviceError
 from fcnrt.runtime.runners.device import Device
 

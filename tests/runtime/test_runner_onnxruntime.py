@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper
+
 from fcnrt.runtime.errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError
 from fcnrt.runtime.runners import open_runner
 from fcnrt.runtime.runners.cuda import PROVIDER
 from fcnrt.runtime.spec import ModelSpec
-from onnx import helper
 
 needs_cpu_build = pytest.mark.skipif(
     PROVIDER in onnxruntime.get_available_providers(), reason="this onnxruntime has CUDA"

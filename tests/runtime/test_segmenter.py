@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from fcnrt.runtime.errors import FrameError, InferenceError, ModelFileError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ModelSpec, OutputName

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+
 from fcnrt.runtime.errors import ModelFileError
 from fcnrt.runtime.spec import ImageSize, ModelSpec
 

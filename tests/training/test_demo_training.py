@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from fcnrt.fcn_models.checkpoint import load_checkpoint
 from fcnrt.fcn_models.fcn import FCN, FCNConfig
 from fcnrt.fcn_models.voc import VOC_CLASSES
 from fcnrt.runtime.spec import ImageSize
 from fcnrt.training.batch_norm import add_batch_norm, fold_batch_norm
 from fcnrt.training.demo import Schedule, train_demo
-from torch import nn
 
 TINY = Schedule(
     width=1 / 32,

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fcnrt.cli import export as command
+from fcnrt.export.to_onnx import DEFAULT_OPSET, OPSETS
+from fcnrt.fcn_models.checkpoint import save_checkpoint
+from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig, Variant
+from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.segmenter import Segmenter
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slim FCN-16s with random weights and four classes."""
+    torch.manual_seed(0)
+    model = FCN(FCNConfig(variant="fcn16s", num_classes=4, width=1 / 32, fc_channels=8))
+    path = tmp_path_factory.mktemp("checkpoint") / "net.safetensors"
+    save_checkpoint(
+        model,
+        path,
+        preprocessing="imagenet_rgb",
+        class_names=("floor", "wall", "door", "cat"),
+        palette=voc_palette()[:4],
+        notes={},
+        dtype="float32",
+    )
+    return path
+
+
+def test_reports_and_writes(fcnrt, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = fcnrt("export", "--checkpoint", checkpoint, "--outputs", "class_map,confidence")
+    assert (code, out) == (0, "fcn16s.onnx\n")
+    lines = err.splitlines()
+    assert lines[0] == "fcn16s · net.safetensors"
+    assert lines[1] == (
+        "  graph     image uint8 [batch, height, width, 3] RGB -> class_map uint8 [batch, height, width], "
+        "confidence uint8 [batch, height, width]"
+    )
+    assert lines[2].startswith("  precision fp32 · opset 20 · 0.")
+    assert lines[3].startswith("  checked   9 sizes from 1x1 to 641x480 against PyTorch: ")
+    with Segmenter.open("fcn16s.onnx") as segment:
+        assert segment.spec.class_names == ("floor", "wall", "door", "cat")
+        assert segment(np.zeros((7, 9, 3), np.uint8)).shape == (7, 9)
+
+
+def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "a.png"), np.full((40, 40, 3), 200, np.uint8))
+    path = tmp_path / "half.onnx"
+    arguments = ("--checkpoint", checkpoint, "--precision", "fp16", "-o", path)
+    code, out, err = fcnrt("export", *arguments, "--samples", tmp_path / "pictures")
+    assert (code, out) == (0, f"{path}\n")
+    assert "on sample images: not scaled; score and upsampling layers stay fp32" in err
+    assert "in half precision, its rounding emulated: " in err
+    code, _, err = fcnrt("export", *arguments, "--samples", tmp_path / "nowhere")
+    assert code == 1
+    assert f"{tmp_path / 'nowhere'}: cannot be read" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = fcnrt("export", *arguments, "--samples", tmp_path / "empty")
+    assert code == 1
+    assert "no pictures in this folder" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "fcn4s"], "'fcn4s' is not one of"),
+        (["--precision", "int4"], "'int4' is not one of"),
+        (["--opset", "9"], "Invalid value for '--opset'"),
+        (["--num-classes", "1"], "Invalid value for '--num-classes'"),
+        (["--outputs", "class_map,boxes"], "unknown output 'boxes'; there are class_map, confidence, logits"),
+        (["--outputs", "logits"], "must name class_map"),
+        (["--outputs", "class_map,class_map"], "each output once"),
+        (["--checkpoint", "a.pth", "--weights", "voc"], "give --checkpoint or --weights, not both"),
+        (["--samples", "pictures"], "--samples is for --precision fp16"),
+        (["--align", "caffe"], "--num-classes and --align go with --checkpoint or --weights"),
+    ],
+)
+def test_wrong_usage(fcnrt, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, _, err = fcnrt("export", *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "fcn8s"], "error: net.safetensors has variant fcn16s, but fcn8s was asked for"),
+        (["--num-classes", "21"], "error: net.safetensors has num_classes 4, but 21 was asked for"),
+        (["-o", "missing/net.onnx"], "error: cannot write missing/net.onnx: No such file or directory"),
+    ],
+)
+def test_bad_input_is_one_line(
+    fcnrt, checkpoint: Path, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = fcnrt("export", "--checkpoint", checkpoint, *arguments)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_checkpoint(fcnrt, tmp_path: Path) -> None:
+    code, _, err = fcnrt("export", "--checkpoint", tmp_path / "none.pth")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "none.pth" in err
+
+
+def test_choices_are_those_of_the_networks() -> None:
+    assert get_args(command.VariantName) == get_args(Variant)
+    assert get_args(command.AlignName) == get_args(Align)
+    assert command._OPSETS == OPSETS
+    assert DEFAULT_OPSET in OPSETS
