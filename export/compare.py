@@ -132,7 +132,7 @@ def _open_argmax_input(graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], 
     if all(output.name != name for output in probe.graph.output):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    return lambda frames: session.run([name], {"image": frames})[0]  # type: ignore[no-any-return]
+    return lambda frames: session.run([name], {"image": frames})[0]
 
 
 def _compare(

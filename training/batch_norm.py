@@ -24,4 +24,6 @@ def fold_batch_norm(model: FCN) -> None:
     for name, layer in list(model.named_children()):
         if isinstance(layer, nn.Sequential):
             conv, norm = layer
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
             setattr(model, name, fuse_conv_bn_eval(conv, norm))

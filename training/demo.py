@@ -119,7 +119,7 @@ def _render(seed: int, count: int, set_index: int, size: ImageSize) -> Scenes:
 def _batches(sets: Sequence[Scenes], batch_size: int, rng: np.random.Generator) -> Iterator[Scenes]:
     """Endless random batches, each from one set; image and label are mirrored together."""
     while True:
-        images, labels = sets[rng.integers(len(sets))]
+        images, labels = sets[int(rng.integers(len(sets)))]
         chosen = rng.choice(len(images), batch_size, replace=False)
         mirror = slice(None, None, -1 if rng.integers(2) else 1)
         yield np.ascontiguousarray(images[chosen][:, :, mirror]), np.ascontiguousarray(labels[chosen][:, :, mirror])
