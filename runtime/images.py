@@ -46,8 +46,8 @@ def is_image(path: Path) -> bool:
 def read_image(path: Path, *, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
     """The image as a frame, uint8 (H, W, 3), turned upright by its EXIF orientation.
 
-    Gray is repeated in the three channels, transparency is dropped (the colours under it are kept), 16 bits are scaled
-    to 8, CMYK is converted, and of an animation the first picture is taken.
+    Gray is repeated in the three channels, transparency is dropped (the colours under it are kept; TIFF's decoder lays
+    them over black), 16 bits are scaled to 8, CMYK is converted, and of an animation the first picture is taken.
 
     Args:
         path: The file.

@@ -99,29 +99,25 @@ def _riff_ends(file: BinaryIO, size: int) -> bool:
 
 def _iso_media_ends(file: BinaryIO, size: int) -> bool:
     position = 0
+    has_index = False
     while position + 8 <= size:
         file.seek(position)
         length, kind = _length_and_kind(file)
-        if length == 0:  # this box reaches to the end, wherever that is
-            return True
-        if not kind.isalnum():  # not a box: padding after the last one
-            return True
+        has_index |= kind in (b"moov", b"meta")
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
-        if length < 8:
-            return True
+        if length < 8:  # 0: this box reaches to the end, wherever that is; else padding after the last box
+            break
         position += length
-    return position <= size
+    return has_index and position <= size
 
 
 def _matroska_ends(head: bytes, size: int) -> bool:
     start = head.find(_EBML_SEGMENT)
-    if start < 0:
-        return True
     position = start + len(_EBML_SEGMENT)
+    if start < 0 or position >= len(head):
+        return size > len(head)
     # An EBML length: the number of leading zero bits of its first byte says how many bytes follow.
-    if position >= len(head) or head[position] == 0:
-        return True
     width = 9 - head[position].bit_length()
     mask = (1 << 7 * width) - 1
     length = int.from_bytes(head[position : position + width], "big") & mask
