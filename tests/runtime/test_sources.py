@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fcnrt.runtime.errors import SourceError
+from fcnrt.runtime.sources import ImageSource, VideoSource, find_source
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images, a file that is none, a hidden file and a subfolder with one more image."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name in ("b.png", "a.jpg", "notes.txt", ".hidden.png", "more/c.png"):
+        (folder / name).write_bytes(_PNG if name.endswith("png") else b"text")
+    return folder
+
+
+def test_one_image(folder: Path) -> None:
+    path = folder / "b.png"
+
+    assert find_source(str(path)) == ImageSource((path,), root=folder, name="b", single=True)
+
+
+def test_a_folder_has_the_images_directly_in_it_sorted(folder: Path) -> None:
+    source = find_source(str(folder))
+
+    assert source == ImageSource(
+        (folder / "a.jpg", folder / "b.png"), root=folder, name="photos", skipped=(folder / "notes.txt",)
+    )
+
+
+def test_a_folder_is_named_even_as_a_dot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+    assert find_source(".").name == "photos"
+
+
+def test_a_pattern(folder: Path) -> None:
+    assert find_source(f"{folder}/*.png") == ImageSource((folder / "b.png",), root=folder, name="photos")
+    assert find_source(f"{folder}/**/*.png") == ImageSource(
+        (folder / "b.png", folder / "more" / "c.png"), root=folder, name="photos"
+    )
+
+
+def test_a_file_whose_name_looks_like_a_pattern(folder: Path) -> None:
+    path = folder / "frame[1].png"
+    path.write_bytes(_PNG)
+
+    assert find_source(str(path)) == ImageSource((path,), root=folder, name="frame[1]", single=True)
+
+
+def test_any_other_file_is_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"anything")
+
+    assert find_source(str(path)) == VideoSource(f"file:{path}", label=str(path), name="clip", path=path)
+
+
+@pytest.mark.parametrize(
+    ("url", "label", "name"),
+    [
+        ("rtsp://user:secret@10.0.0.7:554/stream1", "rtsp://10.0.0.7:554/stream1", "stream1"),
+        ("http://example.org/films/street.mp4?token=secret", "http://example.org/films/street.mp4", "street"),
+        ("rtsp://camera.local", "rtsp://camera.local", "camera.local"),
+    ],
+)
+def test_urls_lose_their_secrets_in_messages(url: str, label: str, name: str) -> None:
+    assert find_source(url) == VideoSource(url, label=label, name=name)
+
+
+def test_nothing_there(tmp_path: Path, folder: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("text")
+
+    for text, message in [
+        (str(tmp_path / "gone.mp4"), r"gone\.mp4: no such file or folder; give an image, a folder"),
+        (str(empty), r"empty: no image in this folder \(it is empty\)"),
+        (str(notes), r"notes: no image in this folder \(1 other files\)"),
+        (f"{empty}/*.jpg", r"\*\.jpg: no image matches this pattern \(nothing matches\)"),
+        (f"{folder}/*.txt", r"\(1 other files match; run videos one at a time\)"),
+        ("97", r"camera 97: there is no /dev/video97; this machine has"),
+    ]:
+        with pytest.raises(SourceError, match=message):
+            find_source(text)
