@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := __init__.py __main__.py cli training benchmarks export datasets fcn_models runtime
 
+# The demo's files are made once and again when what they are made from changes.
 .PHONY: help install demo test check format lint types layers benchmark clean
 
 help:
@@ -23,8 +24,25 @@ $(VENV)/installed: pyproject.toml
 
 install: $(VENV)/installed
 
-demo: install
-	$(BIN)/python examples/demo.py out
+demo: out/clip-overlay.mp4 out/still-overlay.png
+	@echo "segmented video:   out/clip-overlay.mp4"
+	@echo "segmented picture: out/still-overlay.png (from out/still.jpg)"
+
+out/scenes/clip.mp4: $(VENV)/installed
+	$(BIN)/fcnrt data synth out/scenes --count 12 --seed 7 --size 320x480 --video
+
+out/still.jpg: out/scenes/clip.mp4
+	cp out/scenes/JPEGImages/synthetic_7_000003.jpg $@
+
+out/fcn8s.onnx: $(VENV)/installed $(wildcard fcn_models/demo_weights/*)
+	mkdir -p out
+	$(BIN)/fcnrt export --variant fcn8s --output $@
+
+out/clip-overlay.mp4: out/fcn8s.onnx out/scenes/clip.mp4
+	$(BIN)/fcnrt run out/scenes/clip.mp4 --model out/fcn8s.onnx --output $@
+
+out/still-overlay.png: out/fcn8s.onnx out/still.jpg
+	$(BIN)/fcnrt run out/still.jpg --model out/fcn8s.onnx --output $@
 
 test: install
 	$(BIN)/python -m pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.fcn import FCN
-from ..fcn_models.preprocessing import PREPROCESSING
+from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
 from ..runtime.errors import ParityError
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ImageSize, ModelSpec, Precision
-from .lowering import emulate_half, scale_activations
+from .lowering import emulate_half, fold_input_scale, scale_activations
 from .reference import reference_logits
 from .sample_frames import sample_frame
 
@@ -92,18 +93,19 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
         MissingDependencyError: If ONNX Runtime is not installed.
     """
     preprocessing = PREPROCESSING[checkpoint.preprocessing]
+    unscaled = dataclasses.replace(preprocessing, scale=(1.0, 1.0, 1.0))
     results, half_results = [], []
     with Segmenter.open(path, device="cpu") as segment:
         spec = segment.spec
         argmax_input = _open_argmax_input(graph)
-        half = _half_precision_model(checkpoint.model, spec) if spec.precision == "fp16" else None
+        half = _half_precision_model(checkpoint.model, preprocessing, spec) if spec.precision == "fp16" else None
         for index, size in enumerate(COMPARED_SIZES):
             batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
             rgb = np.stack([sample_frame(size, index + i) for i in range(batch)])
             frames = rgb if spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
             expected = reference_logits(checkpoint.model, preprocessing, rgb)
             if half is not None:
-                rounded = reference_logits(half, preprocessing, rgb) * 2.0**-spec.activation_scale_log2
+                rounded = reference_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2
                 half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
                 _check(half_results[-1], spec.precision, "the network in half precision")
             logits = argmax_input(frames)[:, :, margin : margin + size.height, margin : margin + size.width]
@@ -115,8 +117,10 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
 
 
-def _half_precision_model(model: FCN, spec: ModelSpec) -> FCN:
+def _half_precision_model(model: FCN, preprocessing: Preprocessing, spec: ModelSpec) -> FCN:
+    """The network as the graph holds it, the input's scale inside the first weights, with half precision emulated."""
     half = copy.deepcopy(model)
+    fold_input_scale(half, preprocessing.scale)
     scale_activations(half, spec.activation_scale_log2)
     emulate_half(half)
     return half

@@ -11,7 +11,14 @@ from torch import nn
 from ..fcn_models.fcn import FCN, crop
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.spec import ChannelOrder, OutputName, Precision
-from .lowering import BilinearUpsampling, lower_to_half, lower_upsampling, reverse_input_channels, scale_activations
+from .lowering import (
+    BilinearUpsampling,
+    fold_input_scale,
+    lower_to_half,
+    lower_upsampling,
+    reverse_input_channels,
+    scale_activations,
+)
 
 
 class Deployable(nn.Module):
@@ -21,7 +28,6 @@ class Deployable(nn.Module):
     """
 
     _mean: torch.Tensor
-    _scale: torch.Tensor
 
     def __init__(
         self,
@@ -38,13 +44,12 @@ class Deployable(nn.Module):
         self._half = precision == "fp16"
         self._logit_scale = 2.0**-activation_scale_log2
         self._network = copy.deepcopy(model).eval().requires_grad_(False)
-        mean, scale = preprocessing.mean, preprocessing.scale
+        fold_input_scale(self._network, preprocessing.scale)
+        mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
         if preprocessing.channel_order != channel_order:
             reverse_input_channels(self._network)
-            mean, scale = mean[::-1], scale[::-1]
-        # Subtracted before the first convolution pads with zeros, as in training: the border is the mean colour.
-        self.register_buffer("_mean", torch.tensor(mean))
-        self.register_buffer("_scale", torch.tensor(scale))
+            mean = mean.flip(0)
+        self.register_buffer("_mean", mean)
         lower_upsampling(self._network)
         if activation_scale_log2:
             scale_activations(self._network, activation_scale_log2)
@@ -62,8 +67,9 @@ class Deployable(nn.Module):
             ``logits`` float32 (N, classes, H, W).
         """
         height, width = image.shape[1:3]
-        x = (image.float() - self._mean) * self._scale  # (N, H, W, 3)
-        x = x.permute(0, 3, 1, 2)  # (N, 3, H, W)
+        x = image.float().permute(0, 3, 1, 2)  # (N, 3, H, W)
+        # Here and not at the pixels' place in memory: one number for a whole plane is quicker to subtract.
+        x = x - self._mean
         logits = self._enlarged_logits(x.half() if self._half else x)
 
         results: dict[OutputName, torch.Tensor] = {}

@@ -55,6 +55,15 @@ def reverse_input_channels(model: FCN) -> None:
         model.conv1_1.weight.copy_(model.conv1_1.weight.flip(1))
 
 
+def fold_input_scale(model: FCN, scale: tuple[float, float, float]) -> None:
+    """Multiply each input channel in the first weights instead of in every frame.
+
+    The mean cannot move there as well: it has to be subtracted before the first convolution pads with zeros.
+    """
+    with torch.no_grad():
+        model.conv1_1.weight.mul_(torch.tensor(scale).view(1, 3, 1, 1))
+
+
 def scale_activations(model: FCN, log2: int) -> None:
     """Scale every activation, and the logits, by 2 to the power `log2`, exactly.
 

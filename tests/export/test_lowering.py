@@ -8,6 +8,8 @@ from torch import nn
 
 from fcnrt.export.lowering import (
     BilinearUpsampling,
+    emulate_half,
+    fold_input_scale,
     lower_to_half,
     lower_upsampling,
     reverse_input_channels,
@@ -62,6 +64,33 @@ def test_reversed_channels() -> None:
     expected = model(x)
     reverse_input_channels(model)
     torch.testing.assert_close(model(x.flip(1)), expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_input_scale_moves_into_the_first_layer() -> None:
+    model = slim()
+    x = torch.randn(1, 3, 40, 40)
+    scale = (0.5, 2.0, 3.0)
+    expected = model(x * torch.tensor(scale).view(1, 3, 1, 1))
+    fold_input_scale(model, scale)
+    torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_emulated_half_precision_is_half_precision(make_checkpoint) -> None:
+    model = make_checkpoint(width=1 / 8, fc_channels=64).model
+    exact, half, emulated = copy.deepcopy(model), copy.deepcopy(model), copy.deepcopy(model)
+    lower_to_half(half)
+    emulate_half(emulated)
+    x = torch.randn(1, 3, 65, 40)
+    error = (half(x.half()) - exact(x)).abs().mean()
+    assert error > 0
+    # The same roundings; only the order of sums differs, which now and then tips one of them.
+    assert (emulated(x) - half(x.half())).abs().mean() < 0.3 * error
+    overflowing = copy.deepcopy(model)
+    overflowing.conv2_1.weight.mul_(1e6)
+    emulate_half(overflowing)
+    assert not overflowing(x).isfinite().all()
 
 
 @pytest.mark.parametrize("log2", [-3, -8])
