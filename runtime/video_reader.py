@@ -157,7 +157,7 @@ class VideoReader:
         for stream in self._container.streams.video:
             if not stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
                 return stream
-        raise SourceError(f"{self.source.label}: has no video stream")
+        raise SourceError(f"{self.source.label}: there is no video in it")
 
     def _start_time(self) -> Fraction:
         """Time in seconds of the file's clock that becomes 0."""
@@ -297,6 +297,8 @@ def _open(source: VideoSource, *, truncated: bool) -> av.container.InputContaine
                 f"{source.label}: truncated after {size:,} bytes, before anything that can be shown; "
                 f"delete it or fetch it again"
             ) from exc
+        if isinstance(exc, av.error.EOFError):
+            raise SourceError(f"{source.label}: ends before its first frame; delete it or fetch it again") from exc
         raise SourceError(f"{source.label}: neither an image nor a video that can be read") from exc
 
 

@@ -12,13 +12,14 @@ import os
 # Networks in tests are tiny: more threads than one only wait for each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from fcnrt.runtime.spec import METADATA_KEY, ModelSpec, OutputName
+from fcnrt.runtime.spec import METADATA_KEY, ImageSize, ModelSpec, OutputName
 
 WriteTinyModel = Callable[..., Path]
 
@@ -108,3 +109,77 @@ def cuda_device() -> str:
             pytest.fail(f"FCNRT_REQUIRE_CUDA=1, but {obstacle}")
         pytest.skip(f"needs CUDA: {obstacle}")
     return "cuda:0"
+
+
+MakeVideo = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_video() -> MakeVideo:
+    """A function that writes a small video and returns its path.
+
+    Frames are blue with a red quarter at the top left; a green bar at the bottom gets longer with every frame, so that
+    frames can be told apart by their green pixels.
+    """
+
+    def make(
+        path: Path,
+        *,
+        pts: Sequence[int] = range(10),
+        time_base: Fraction = Fraction(1, 10),
+        size: ImageSize | None = None,
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        rotation: int | None = None,
+        mirrored: bool = False,
+        pixel_aspect: Fraction | None = None,
+        color: tuple[int, int, int, int] | None = None,
+        audio: str | None = None,
+        movflags: str = "",
+    ) -> Path:
+        import av
+        import numpy as np
+
+        size = size or ImageSize(48, 64)
+        rate_hz = 48_000
+        with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as container:
+            video = container.add_stream(codec, rate=round(1 / time_base) if time_base >= Fraction(1, 1000) else 10)
+            video.height, video.width, video.pix_fmt = size.height, size.width, pix_fmt
+            video.codec_context.time_base = time_base
+            video.codec_context.options = {"crf": "8"} if codec == "libx264" else {}
+            video.codec_context.gop_size = 5
+            if codec != "libx264":
+                video.codec_context.bit_rate = 4_000_000
+            if rotation is not None or mirrored:
+                video.set_display_rotation(rotation or 0, hflip=mirrored)
+            if pixel_aspect is not None:
+                video.codec_context.sample_aspect_ratio = pixel_aspect
+            if color is not None:
+                codec_context = video.codec_context
+                codec_context.colorspace, codec_context.color_range = color[0], color[1]
+                codec_context.color_primaries, codec_context.color_trc = color[2], color[3]
+            sound = container.add_stream(audio, rate=rate_hz) if audio else None
+            for number, time in enumerate(pts):
+                image = np.zeros((size.height, size.width, 3), np.uint8)
+                image[..., 2] = 250
+                image[: size.height // 2, : size.width // 2] = (250, 0, 0)
+                image[-size.height // 6 :, : 4 * (number + 1)] = (0, 250, 0)
+                frame = av.VideoFrame.from_ndarray(image).reformat(
+                    format=pix_fmt,
+                    dst_colorspace=color[0] if color else "ITU601",
+                    dst_color_range=color[1] if color else 1,
+                )
+                frame.pts, frame.time_base = time, time_base
+                container.mux(video.encode(frame))
+                if sound is not None:
+                    wave = (8000 * np.sin(np.arange(rate_hz // 10) * (0.05 + number / 100))).astype(np.int16)
+                    piece = av.AudioFrame.from_ndarray(wave[None].repeat(2, 1), format="s16", layout="stereo")
+                    piece.sample_rate, piece.time_base = rate_hz, Fraction(1, rate_hz)
+                    piece.pts = number * (rate_hz // 10)
+                    container.mux(sound.encode(piece))
+            container.mux(video.encode(None))
+            if sound is not None:
+                container.mux(sound.encode(None))
+        return path
+
+    return make
