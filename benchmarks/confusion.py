@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-AbsentClasses = Literal["present", "ground_truth", "all"]
+AbsentClasses = Literal["present", "gt_present", "all"]
 
 
 class ConfusionMatrix:
@@ -18,27 +18,52 @@ class ConfusionMatrix:
     Metrics are those of the FCN paper (section 5); all are in 0..1.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+        """An empty matrix.
+
+        Args:
+            num_classes: Number of classes; labels are 0 to num_classes - 1.
+            ignore_index: Label of pixels that belong to no class (void) and are not counted.
+        """
         self.num_classes = num_classes
+        self.ignore_index = ignore_index
         self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes), np.int64)
 
-    def add(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
+    def update(self, target: NDArray[np.integer[Any]], prediction: NDArray[np.integer[Any]]) -> None:
         """Count the pixels of one image or batch.
 
         Args:
-            truth: True classes, integers of any shape; values that are no class (void, 255) are not counted.
-            prediction: Predicted classes, same shape.
+            target: True classes, integers of any shape.
+            prediction: Predicted classes, integers of the same shape.
 
         Raises:
-            ValueError: If the shapes differ, or a prediction is no class.
+            ValueError: If the shapes differ, or a pixel that counts has a target or a prediction that is no class.
         """
-        if truth.shape != prediction.shape:
-            raise ValueError(f"truth is {truth.shape} and prediction {prediction.shape}; they must have the same shape")
-        if prediction.size and int(prediction.max()) >= self.num_classes:
-            raise ValueError(f"prediction holds class {int(prediction.max())}; there are {self.num_classes} classes")
-        valid = truth < self.num_classes
-        pairs = truth[valid].astype(np.int64) * self.num_classes + prediction[valid]
+        if target.shape != prediction.shape:
+            raise ValueError(
+                f"target is {target.shape} and prediction {prediction.shape}; they must have the same shape"
+            )
+        valid = target != self.ignore_index
+        true, predicted = target[valid].astype(np.int64), prediction[valid].astype(np.int64)
+        for name, labels in (("target", true), ("prediction", predicted)):
+            if labels.size and not 0 <= labels.min() <= labels.max() < self.num_classes:
+                strange = labels[(labels < 0) | (labels >= self.num_classes)][0]
+                raise ValueError(
+                    f"{name} holds label {strange}; the {self.num_classes} classes are 0 to {self.num_classes - 1}"
+                )
+        pairs = true * self.num_classes + predicted
         self.counts += np.bincount(pairs, minlength=self.num_classes**2).reshape(self.counts.shape)
+
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        """The counts of both, for parts of a data set that were counted apart."""
+        if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
+            raise ValueError(
+                f"cannot add a matrix of {other.num_classes} classes ignoring {other.ignore_index} to one of "
+                f"{self.num_classes} ignoring {self.ignore_index}"
+            )
+        total = ConfusionMatrix(self.num_classes, self.ignore_index)
+        total.counts = self.counts + other.counts
+        return total
 
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class, (num_classes,); NaN where a class is neither true nor predicted."""
@@ -51,13 +76,13 @@ class ConfusionMatrix:
 
         Args:
             absent: Which classes are averaged: ``present``: those that are true or predicted somewhere (the paper's
-                score.py); ``ground_truth``: those that are true somewhere; ``all``: every class, an absent one
+                score.py); ``gt_present``: those that are true somewhere; ``all``: every class, an absent one
                 counting 0.
         """
         iou = self.iou()
         if absent == "all":
             iou = np.nan_to_num(iou, nan=0.0)
-        elif absent == "ground_truth":
+        elif absent == "gt_present":
             iou = iou[self.counts.sum(1) > 0]
         return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
 

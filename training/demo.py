@@ -184,10 +184,10 @@ def _logits(model: FCN, images: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def _mean_iou(model: FCN, scenes: Scenes) -> float:
-    confusion = ConfusionMatrix(model.config.num_classes)
+    confusion = ConfusionMatrix(model.config.num_classes, VOC_VOID)
     for image, label in zip(*scenes, strict=True):
         prediction = reference_logits(model, _PREPROCESSING, image[None]).argmax(1)[0]
-        confusion.add(label, prediction.astype(np.uint8))
+        confusion.update(label, prediction)
     return confusion.mean_iou()
 
 

@@ -10,7 +10,7 @@ from fcnrt.benchmarks.confusion import ConfusionMatrix
 
 def matrix(truth: list[int], prediction: list[int], num_classes: int) -> ConfusionMatrix:
     confusion = ConfusionMatrix(num_classes)
-    confusion.add(np.array(truth, np.uint8), np.array(prediction, np.uint8))
+    confusion.update(np.array(truth, np.uint8), np.array(prediction, np.uint8))
     return confusion
 
 
@@ -33,15 +33,15 @@ def test_void_is_not_counted() -> None:
 def test_absent_classes_by_policy() -> None:
     confusion = matrix([0, 0, 1, 1], [0, 0, 1, 2], 4)  # 2 is predicted only, 3 is nowhere
     assert confusion.mean_iou("present") == pytest.approx((1 + 0.5 + 0) / 3)
-    assert confusion.mean_iou("ground_truth") == pytest.approx((1 + 0.5) / 2)
+    assert confusion.mean_iou("gt_present") == pytest.approx((1 + 0.5) / 2)
     assert confusion.mean_iou("all") == pytest.approx((1 + 0.5 + 0 + 0) / 4)
     assert math.isnan(confusion.iou()[3])
 
 
 def test_one_matrix_over_everything_is_not_the_mean_of_parts() -> None:
     whole = ConfusionMatrix(2)
-    whole.add(np.array([0, 0, 0, 1], np.uint8), np.array([0, 0, 0, 1], np.uint8))
-    whole.add(np.array([0, 1, 1, 1], np.uint8), np.array([1, 1, 1, 1], np.uint8))
+    whole.update(np.array([0, 0, 0, 1], np.uint8), np.array([0, 0, 0, 1], np.uint8))
+    whole.update(np.array([0, 1, 1, 1], np.uint8), np.array([1, 1, 1, 1], np.uint8))
     assert whole.mean_iou() == pytest.approx((3 / 4 + 4 / 5) / 2)
 
 
@@ -53,5 +53,23 @@ def test_nothing_counted_is_nan() -> None:
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="must have the same shape"):
         matrix([0, 1], [0], 2)
-    with pytest.raises(ValueError, match="prediction holds class 2; there are 2 classes"):
+    with pytest.raises(ValueError, match="prediction holds label 2; the 2 classes are 0 to 1"):
         matrix([0, 1], [0, 2], 2)
+    with pytest.raises(ValueError, match="target holds label 7; the 2 classes are 0 to 1"):
+        matrix([0, 7], [0, 1], 2)
+    with pytest.raises(ValueError, match="target holds label -1"):
+        ConfusionMatrix(2).update(np.array([-1]), np.array([0]))
+    with pytest.raises(ValueError, match="cannot add a matrix of 3 classes ignoring 255 to one of 2 ignoring 255"):
+        ConfusionMatrix(2) + ConfusionMatrix(3)
+
+
+def test_what_is_predicted_on_void_does_not_matter() -> None:
+    assert matrix([0, 255, 1], [0, 200, 1], 2).mean_iou() == 1.0
+    ignoring_minus_one = ConfusionMatrix(2, ignore_index=-1)
+    ignoring_minus_one.update(np.array([0, -1, 1]), np.array([0, 1, 1]))
+    assert ignoring_minus_one.counts.tolist() == [[1, 0], [0, 1]]
+
+
+def test_parts_add_up() -> None:
+    total = matrix([0, 0, 1], [0, 1, 1], 2) + matrix([1, 1], [0, 1], 2)
+    assert total.counts.tolist() == [[1, 1], [1, 2]]
