@@ -16,6 +16,7 @@ AudioPlan = Literal["copy", "convert", "drop"]
 _CODECS_IN_MP4 = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "flac", "opus", "libopus")
 _AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _DEFAULT_RATE_HZ = 48000
+_AAC_LAYOUTS = {1: "mono", 6: "5.1", 8: "7.1"}  # by number of channels; others become stereo
 
 
 def plan_audio(stream: av.AudioStream) -> AudioPlan:
@@ -52,7 +53,8 @@ class AudioTrack:
             self._output = container.add_stream_from_template(source)
         else:
             rate = source.rate if source.rate in _AAC_RATES_HZ else _DEFAULT_RATE_HZ
-            self._output = self._encoder = container.add_stream("aac", rate=rate, layout=source.layout)
+            layout = _AAC_LAYOUTS.get(source.layout.nb_channels, "stereo")
+            self._output = self._encoder = container.add_stream("aac", rate=rate, layout=layout)
 
     def write(self, packet: av.Packet[Stream]) -> None:
         """Write a packet of the source track."""

@@ -58,6 +58,9 @@ class VideoWriter:
         self._pixel_format = "rgb24" if channel_order == "rgb" else "bgr24"
         self._durations: dict[int, int] = {}
         """By time, of the frames that are in the encoder."""
+        self._delay: int | None = None
+        """Time by which the first frame is shown later than its packet is decoded."""
+        self._end = 0
         self._padding = (facts.size.height % 2, facts.size.width % 2)
         if _ENCODER not in av.codecs_available:
             raise MissingDependencyError(
@@ -125,8 +128,14 @@ class VideoWriter:
 
     def _mux(self, packets: list[av.Packet[av.VideoStream]]) -> None:
         for packet in packets:
+            assert packet.pts is not None and packet.dts is not None
             # The encoder drops the durations; without its own, the last frame would be shown for an average one.
-            packet.duration = self._durations.pop(packet.pts) if packet.pts is not None else 0
+            packet.duration = self._durations.pop(packet.pts)
+            self._end = max(self._end, packet.pts + packet.duration)
+            if self._delay is None:
+                self._delay = packet.pts - packet.dts
+            if not self._durations:  # this file gives lengths in coding order, so the last one covers the rest
+                packet.duration = max(packet.duration, self._end - packet.dts - self._delay)
             self._container.mux(packet)
 
     def _finish(self) -> None:
