@@ -118,7 +118,9 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
     from .progress import progress_bar
 
     total = len(source.files)
-    say(f"{title} · {total:,} image{'' if total == 1 else 's'}")
+    title = f"{title} · {total:,} image{'' if total == 1 else 's'}"
+    if not source.single:  # a single image may still turn out to be broken, which is one line
+        say(title)
     shares = ClassShares(segmenter.spec.class_names)
     failures: list[SourceError] = []
     interrupted = False
@@ -144,6 +146,8 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
 
     if source.single and failures:
         raise failures[0]
+    if source.single:
+        say(title)
     if shares.frame_count:
         written = results[0] if source.single else Path(os.path.commonpath([path.parent for path in results]))
         _report(written, f"{shares.frame_count:,} of {total:,} images", shares)
