@@ -1,0 +1,81 @@
+"""Running a program as users do, in a process of its own, and measuring its time and memory.
+
+Run as a program, this module is the launcher that does the measuring.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..runtime.errors import InferenceError
+
+FCNRT_PROGRAM = (str(Path(sys.executable).with_name("fcnrt")),)
+"""The command that users type, of the environment that runs this."""
+
+_RSS_UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildRun:
+    """One run of a program.
+
+    Attributes:
+        exit_code: What it ended with.
+        wall_s: From its start to its end, in seconds.
+        first_output_s: From its start to the first byte on its stdout, in seconds; None if it wrote nothing.
+        peak_rss_mib: The most physical memory it held, in MiB; of programs it started, the largest counts.
+    """
+
+    exit_code: int
+    wall_s: float
+    first_output_s: float | None
+    peak_rss_mib: float
+
+
+def run_child(command: Sequence[str], *, folder: Path) -> ChildRun:
+    """Run a program in `folder` and wait for it.
+
+    A small process starts it, not this one: on Linux a program's peak memory begins with that of the process that
+    started it, and this one may have networks loaded.
+
+    Raises:
+        InferenceError: If the program fails.
+    """
+    launcher = [sys.executable, "-m", __name__, *command]
+    done = subprocess.run(launcher, cwd=folder, capture_output=True, text=True, check=False)
+    complaint = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    if done.returncode:
+        raise InferenceError(f"{command[0]} could not be started: {complaint}")
+    run = ChildRun(**json.loads(done.stdout))
+    if run.exit_code:
+        raise InferenceError(f"{' '.join(command)} ended with exit code {run.exit_code}: {complaint}")
+    return run
+
+
+def _launch(command: Sequence[str]) -> ChildRun:
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    first = child.stdout.read(1)
+    first_output_s = time.perf_counter() - start if first else None
+    child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    wall_s = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return ChildRun(
+        exit_code=child.returncode,
+        wall_s=wall_s,
+        first_output_s=first_output_s,
+        peak_rss_mib=usage.ru_maxrss / _RSS_UNITS_PER_MIB,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_launch(sys.argv[1:]))))

@@ -1,0 +1,102 @@
+"""`Environment`: the machine and the versions that a measurement belongs to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..runtime.runners.cores import usable_cores
+
+_PACKAGES = ("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "av")
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
+_ROOT = Path(__file__).resolve().parent.parent
+_BUSY_PER_PROCESSOR = 0.25  # other work in this share of the machine shows in every figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where and with what something was measured.
+
+    Attributes:
+        date: Day of the measurement, UTC, ``YYYY-MM-DD``.
+        cpu: Model of the processor.
+        processors: Logical processors of the machine.
+        cores: Physical cores this process may use.
+        memory_gib: Physical memory in GiB.
+        system: Operating system and its version.
+        python: Version of Python.
+        packages: Versions of the installed packages that matter, by name.
+        thread_settings: Environment variables that change how many threads backends start.
+        commit: Commit of the source, followed by ``+`` if it was changed since; None if it is not a git checkout.
+        load_average: Processes that were running in the minute before the measurement, on average.
+    """
+
+    date: str
+    cpu: str
+    processors: int
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    packages: Mapping[str, str]
+    thread_settings: Mapping[str, str]
+    commit: str | None
+    load_average: float
+
+    @classmethod
+    def here(cls) -> Environment:
+        """This machine, now."""
+        return cls(
+            date=datetime.now(timezone.utc).date().isoformat(),
+            cpu=_cpu(),
+            processors=os.cpu_count() or 1,
+            cores=usable_cores(),
+            memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            system=platform.platform(terse=True),
+            python=platform.python_version(),
+            packages={name: found for name in _PACKAGES if (found := _version(name)) is not None},
+            thread_settings={name: os.environ[name] for name in _THREAD_SETTINGS if name in os.environ},
+            commit=_commit(_ROOT),
+            load_average=round(os.getloadavg()[0], 2),
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much else was running that figures mean little."""
+        return self.load_average > _BUSY_PER_PROCESSOR * self.processors
+
+
+def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        match = None
+    return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit(root: Path) -> str | None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        # An installed copy may lie inside somebody else's repository.
+        if Path(git("rev-parse", "--show-toplevel").strip()) != root:
+            return None
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "pyproject.toml")
+        return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return None

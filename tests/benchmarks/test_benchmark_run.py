@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fcnrt.benchmarks.latency import Network
+from fcnrt.benchmarks.report import Report
+from fcnrt.benchmarks.run import BENCHMARKS, Setup, main, measure
+from fcnrt.benchmarks.table import render
+from fcnrt.benchmarks.timing import WarmUp
+from fcnrt.benchmarks.video import measure_video
+from fcnrt.runtime.errors import InferenceError
+from fcnrt.runtime.spec import ImageSize
+
+# Stands for `fcnrt`: the short film takes a moment, the long one a longer one.
+PROGRAM = (sys.executable, "-c", "import sys, time; time.sleep(0.3 if sys.argv[2:3] and 'long' in sys.argv[2] else 0)")
+
+
+@pytest.fixture
+def setup(tiny_network: Network) -> Setup:
+    return Setup(
+        demo=lambda folder: tiny_network,
+        full_width=lambda folder: tiny_network,
+        size=ImageSize(48, 64),
+        other_size=ImageSize(32, 80),
+        film_frames=2,
+        warm_up=WarmUp(window=1, max_rounds=2),
+        program=PROGRAM,
+        first_class_map=(sys.executable, "-c", "print('class map')"),
+    ).repeated(2)
+
+
+def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup: Setup, tmp_path: Path) -> None:
+    lines: list[str] = []
+    report = measure(list(BENCHMARKS), setup, progress=lines.append)
+    report.write(tmp_path / "cpu.json")
+    report = Report.read(tmp_path / "cpu.json")
+    assert [row.name for row in report.rows] == [
+        "help",
+        "first-class-map",
+        "demo-48x64",
+        "demo-32x80",
+        "video-rate",
+        "video-memory",
+        "full-width-48x64",
+    ]
+    for row in report.rows:
+        assert row.scope
+        assert row.outcomes
+        assert all(len(samples) == 2 and min(samples) > 0 for samples in row.samples.values())
+        assert row.title in render(report)
+    targets = {row.name: [outcome.at_least or outcome.at_most for outcome in row.outcomes] for row in report.rows}
+    assert targets == {
+        "help": [0.3],
+        "first-class-map": [1.0],
+        "demo-48x64": [1.5, 2.7],
+        "demo-32x80": [None, None],
+        "video-rate": [0.95],
+        "video-memory": [1.05],
+        "full-width-48x64": [1.0],
+    }
+    assert "help ..." in lines
+
+
+def test_only_what_is_named_runs(setup: Setup) -> None:
+    assert [row.name for row in measure(["help"], setup).rows] == ["help"]
+
+
+def test_a_program_that_takes_no_time_for_frames_is_no_result(tiny_network: Network, tmp_path: Path) -> None:
+    swapped = (sys.executable, "-c", "import sys, time; time.sleep(0.3 if 'short' in sys.argv[2] else 0)")
+    with pytest.raises(InferenceError, match=r"for 8 frames and .* for 2 frames; take a longer film"):
+        measure_video(tiny_network.onnx_path, tmp_path, frames=2, size=ImageSize(48, 64), pairs=1, program=swapped)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"error: cannot write .* there is no folder"):
+        main(["--output", str(tmp_path / "nowhere" / "cpu.json")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nothing"], "invalid choice: 'nothing'"),
+        (["--repeats", "0"], "must be at least 1, got 0"),
+    ],
+)
+def test_wrong_usage_has_exit_code_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
