@@ -20,7 +20,7 @@ _SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One figure that a measurement comes to.
+    """One figure that a measurement comes to; rounded to 5 significant digits.
 
     Attributes:
         value: The figure.
@@ -35,6 +35,12 @@ class Outcome:
     interval: tuple[float, float] | None = None
     at_least: float | None = None
     at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _rounded(self.value))
+        if self.interval is not None:
+            low, high = self.interval
+            object.__setattr__(self, "interval", (_rounded(low), _rounded(high)))
 
     @property
     def met(self) -> bool | None:
@@ -67,10 +73,7 @@ class Row:
     conditions: Mapping[str, float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rounded = {
-            name: tuple(float(f"{value:.{_SIGNIFICANT_DIGITS}g}") for value in values)
-            for name, values in self.samples.items()
-        }
+        rounded = {name: tuple(map(_rounded, values)) for name, values in self.samples.items()}
         object.__setattr__(self, "samples", rounded)
 
     def summary(self) -> dict[str, dict[str, float]]:
@@ -130,6 +133,10 @@ class Report:
             if isinstance(exc, SourceError):
                 raise
             raise SourceError(f"{path}: not a report of fcnrt's benchmarks ({exc!r})") from exc
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
 
 
 def _row(data: dict[str, object]) -> Row:

@@ -31,8 +31,8 @@ def render(report: Report) -> str:
     caption = (
         f"Measured on {machine.date} on {machine.cpu} ({cores}, {machine.memory_gib:.0f} GiB), {', '.join(versions)}. "
         f"CPU only: no GPU was measured.{busy} Ratios are medians of pairs that were measured alternately in one run; "
-        "in parentheses their 95 % bootstrap interval. `benchmarks/results/cpu.json` has every sample and its exact "
-        "scope; `make benchmark` measures your machine."
+        "in parentheses their 95 % bootstrap interval. `benchmarks/results/cpu.json` has every sample and what "
+        "exactly was measured."
     )
     return f"{render_rows(report.rows)}\n\n{caption}"
 
