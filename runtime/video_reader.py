@@ -261,7 +261,7 @@ class VideoReader:
             format=self._pixel_format,
             height=self._stored_size.height,
             width=self._stored_size.width,
-            src_colorspace=facts.color.matrix,
+            src_colorspace=facts.color.scaler_matrix,
             threads=1,
         )
         duration = frame.duration or 0

@@ -98,7 +98,7 @@ class VideoWriter:
         with self._translated_errors():
             picture = av.VideoFrame.from_numpy_buffer(image, format=self._pixel_format).reformat(
                 format="yuv420p",
-                dst_colorspace=self._facts.color.matrix,
+                dst_colorspace=self._facts.color.scaler_matrix,
                 dst_color_range=ColorRange.MPEG,
                 threads=1,
             )
