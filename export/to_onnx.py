@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
+from ..runtime.self_test import SELF_TEST_KEY, SelfTest
 from ..runtime.spec import METADATA_KEY, ChannelOrder, ModelSpec, OutputName, Precision
 from .activations import half_precision_scale, largest_activation
 from .compare import ParityReport, compare_with_pytorch
 from .deployable import Deployable
+from .golden import make_self_test, require_self_test_passed
 from .sample_frames import calibration_frames
 
 OPSETS = range(18, 24)
@@ -121,10 +123,12 @@ def export_onnx(
             activation_scale_log2=scale_log2,
         )
         graph = _trace(deployable, opset)
-        _tidy(graph, spec)
+        self_test = make_self_test(checkpoint, precision)
+        _tidy(graph, spec, self_test)
         onnx.save(graph, temporary)
         progress("comparing with PyTorch")
         parity = compare_with_pytorch(temporary, graph, checkpoint, margin=deployable.margin)
+        require_self_test_passed(temporary, self_test)
     return ExportResult(path=path, spec=spec, size_bytes=path.stat().st_size, largest_activation=largest, parity=parity)
 
 
@@ -168,8 +172,8 @@ def _trace(deployable: Deployable, opset: int) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _tidy(graph: onnx.ModelProto, spec: ModelSpec) -> None:
-    """Make the file say what it is: names of layers and dimensions, the spec, and nothing of the machine it is from."""
+def _tidy(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest) -> None:
+    """Make the file say what it is: names of layers and dimensions, the metadata, nothing of the machine it is from."""
     body = graph.graph
     for value in (*body.input, *body.output):
         for dimension, name in zip(value.type.tensor_type.shape.dim, _DIMENSIONS[value.name], strict=True):
@@ -191,5 +195,5 @@ def _tidy(graph: onnx.ModelProto, spec: ModelSpec) -> None:
             node.name = weight.split(".")[0]  # the paper's layer name, which error messages of backends will show
     body.name = spec.variant
     graph.producer_name, graph.producer_version = "fcnrt", spec.fcnrt_version
-    onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json()})
+    onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json(), SELF_TEST_KEY: self_test.to_json()})
     onnx.checker.check_model(graph)

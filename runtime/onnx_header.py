@@ -65,6 +65,21 @@ def read_onnx_header(path: Path) -> OnnxHeader:
         ModelFileError: If the file is missing, unreadable, truncated, not ONNX, not written by fcnrt, or if its graph
             is not what its metadata says.
     """
+    header, _ = _read(path)
+    _check_contract(header, path)
+    return header
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Every metadata entry of an ONNX file that fcnrt exported, by key.
+
+    Raises:
+        ModelFileError: If the file is missing, unreadable, truncated, not ONNX or not written by fcnrt.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[OnnxHeader, dict[str, str]]:
     if path.is_dir():
         raise ModelFileError(f"{path} is a directory; name the .onnx file in it")
     try:
@@ -72,16 +87,14 @@ def read_onnx_header(path: Path) -> OnnxHeader:
             if file.read(1) == b"":
                 raise ModelFileError(f"{path} is empty; export it again with: fcnrt export -o {path}")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                header = _parse(data, path)
+                return _parse(data, path)
     except FileNotFoundError as exc:
         raise ModelFileError(f"{path} does not exist; export a model with: fcnrt export -o {path}") from exc
     except OSError as exc:
         raise ModelFileError(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    _check_contract(header, path)
-    return header
 
 
-def _parse(data: mmap.mmap, path: Path) -> OnnxHeader:
+def _parse(data: mmap.mmap, path: Path) -> tuple[OnnxHeader, dict[str, str]]:
     if data[0] != _MODEL_IR_VERSION << 3 | VARINT:  # every ONNX writer puts the format version first
         if path.suffix in _CHECKPOINT_SUFFIXES:
             raise ModelFileError(
@@ -90,31 +103,30 @@ def _parse(data: mmap.mmap, path: Path) -> OnnxHeader:
         raise ModelFileError(f"{path} is not an ONNX file; make one with: fcnrt export")
     message = Message(data, 0, len(data))
     graph: Message | None = None
-    spec_json: str | None = None
+    metadata: dict[str, str] = {}
     try:
         for number, value in message.fields():
             if number == _MODEL_GRAPH:
                 graph = as_message(value)
             elif number == _MODEL_METADATA:
                 entry = dict(as_message(value).fields())
-                if as_message(entry[_KEY]).text() == METADATA_KEY:
-                    spec_json = as_message(entry[_VALUE]).text()
+                metadata[as_message(entry[_KEY]).text()] = as_message(entry[_VALUE]).text()
         inputs = () if graph is None else _tensors(graph, _GRAPH_INPUT)
         outputs = () if graph is None else _tensors(graph, _GRAPH_OUTPUT)
     except TruncatedError as exc:
         raise ModelFileError(f"{path} is truncated after {len(data):,} bytes; copy or export it again") from exc
     except (MalformedError, KeyError, UnicodeDecodeError) as exc:
         raise ModelFileError(f"{path} is damaged: it does not follow the ONNX format; copy or export it again") from exc
-    if spec_json is None:
+    if METADATA_KEY not in metadata:
         raise ModelFileError(
             f"{path} was not written by fcnrt (it has no metadata {METADATA_KEY!r}); export the network from its "
             "checkpoint with: fcnrt export"
         )
     try:
-        spec = ModelSpec.from_json(spec_json)
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
     except ModelFileError as exc:
         raise ModelFileError(f"{path}: {exc}") from exc
-    return OnnxHeader(spec=spec, inputs=inputs, outputs=outputs, file_bytes=len(data))
+    return OnnxHeader(spec=spec, inputs=inputs, outputs=outputs, file_bytes=len(data)), metadata
 
 
 def _check_contract(header: OnnxHeader, path: Path) -> None:

@@ -1,0 +1,63 @@
+"""Making the self-test that an exported file carries: golden frames and the classes PyTorch finds in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fcn_models.checkpoint import Checkpoint
+from ..fcn_models.preprocessing import PREPROCESSING
+from ..runtime.errors import ParityError
+from ..runtime.segmenter import Segmenter
+from ..runtime.self_test import GoldenFrame, SelfTest, golden_frame, run_self_test
+from ..runtime.spec import ImageSize, Precision
+from .compare import LOGIT_RTOL
+from .reference import reference_logits
+
+# Multiples of 32 and not, higher than wide and wider than high: what is wrong with sizes shows.
+_SIZES = tuple(ImageSize.parse(text) for text in ("96x128", "83x61", "40x71"))
+_CANDIDATES = 6  # frames per size, of which the one with the most varied class map is kept
+
+_FLOOR: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.999}
+
+
+def make_self_test(checkpoint: Checkpoint, precision: Precision) -> SelfTest:
+    """The self-test of a network exported in `precision`; expected class maps are those of the PyTorch module."""
+    frames = []
+    for size in _SIZES:
+        candidates = [_golden(checkpoint, precision, seed, size) for seed in range(_CANDIDATES)]
+        frames.append(max(candidates, key=_variety))
+    return SelfTest(tuple(frames), _FLOOR[precision])
+
+
+def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
+    """Run the self-test of a file that was just written: one that fails at home proves nothing elsewhere.
+
+    Raises:
+        ParityError: If it fails.
+    """
+    with Segmenter.open(path, device="cpu") as segment:
+        result = run_self_test(segment, self_test, channel_order=segment.spec.channel_order)
+    if not result.passed:
+        raise ParityError(
+            f"the exported graph fails its own self-test: {result.firm_differing:,} of {result.firm_pixels:,} pixels "
+            "that are no ties have another class than in PyTorch. The file was not kept."
+        )
+
+
+def _golden(checkpoint: Checkpoint, precision: Precision, seed: int, size: ImageSize) -> GoldenFrame:
+    frame = golden_frame(seed, size)
+    logits = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], frame[None])[0]
+    second, first = np.partition(logits, -2, axis=0)[-2:]
+    # Two logits may move towards each other, each by what the precision explains.
+    firm: NDArray[np.bool_] = first - second > 2 * LOGIT_RTOL[precision] * np.abs(logits).max()
+    return GoldenFrame(seed, size, logits.argmax(0).astype(np.uint8), firm)
+
+
+def _variety(frame: GoldenFrame) -> float:
+    """Entropy of the classes among the firm pixels: one class everywhere would prove little."""
+    counts = np.bincount(frame.class_map[frame.firm])
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log(shares)).sum())

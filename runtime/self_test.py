@@ -1,0 +1,231 @@
+"""The test that every exported file carries: frames that any machine can make, and the classes PyTorch finds in them.
+
+A deployed machine can check itself with it: without PyTorch, without data, in about a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ModelFileError
+from .onnx_header import read_metadata
+from .spec import ChannelOrder, ImageSize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SELF_TEST_KEY = "fcnrt.self_test"
+"""Key of the ONNX metadata entry that holds `SelfTest` as JSON."""
+
+_FORMAT = 1
+_CELLS = (32, 11, 3, 1)  # sides of the squares in the pattern, in pixels
+_WEIGHTS = (4, 3, 2, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenFrame:
+    """A generated frame and what PyTorch makes of it in float32.
+
+    Attributes:
+        seed: Chooses the frame.
+        size: Its size.
+        class_map: Class of each pixel, uint8 (H, W).
+        firm: Where that class leads by more than rounding can turn, bool (H, W). Elsewhere two classes are nearly tied,
+            and another backend or processor may choose the other one.
+    """
+
+    seed: int
+    size: ImageSize
+    class_map: NDArray[np.uint8]
+    firm: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class SelfTest:
+    """What a file promises about itself.
+
+    Attributes:
+        frames: Frames with the expected classes.
+        floor: Share of the firm pixels that must have the expected class: 1 in fp32, a little less in lower precision.
+    """
+
+    frames: tuple[GoldenFrame, ...]
+    floor: float
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the expected class maps, one after the other, hexadecimal."""
+        return _digest([frame.class_map for frame in self.frames])
+
+    def to_json(self) -> str:
+        """The test as one JSON object."""
+        frames = [
+            {
+                "seed": frame.seed,
+                "size": str(frame.size),
+                "class_map": _pack(frame.class_map.tobytes()),
+                "firm": _pack(np.packbits(frame.firm).tobytes()),
+            }
+            for frame in self.frames
+        ]
+        return json.dumps({"format": _FORMAT, "sha256": self.sha256, "floor": self.floor, "frames": frames})
+
+    @classmethod
+    def from_json(cls, text: str) -> SelfTest:
+        """The test written by `to_json`.
+
+        Raises:
+            ModelFileError: If the text is not a self-test, is damaged, or is of a newer format.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] > _FORMAT:
+                raise ModelFileError(
+                    f"the self-test was written in format {data['format']}; this fcnrt reads up to {_FORMAT}. "
+                    "Upgrade fcnrt, or export the model again with this version."
+                )
+            test = cls(tuple(_golden_frame(entry) for entry in data["frames"]), float(data["floor"]))
+            expected = data["sha256"]
+        except ModelFileError:
+            raise
+        except (ValueError, TypeError, KeyError, zlib.error) as exc:
+            raise ModelFileError(f"the model's self-test is damaged ({exc}); copy or export the model again") from exc
+        if test.sha256 != expected:
+            raise ModelFileError("the model's self-test is damaged (its hash is wrong); copy or export the model again")
+        return test
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTestResult:
+    """What a self-test found.
+
+    Attributes:
+        frames: Frames that were run.
+        pixels: Pixels of all frames.
+        differing: Pixels whose class is not the expected one.
+        firm_pixels: Pixels where the expected class leads clearly.
+        firm_differing: Those of them whose class is not the expected one.
+        identical: Whether the class maps have the expected hash.
+        floor: Share of the firm pixels that must agree.
+    """
+
+    frames: int
+    pixels: int
+    differing: int
+    firm_pixels: int
+    firm_differing: int
+    identical: bool
+    floor: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file does on this machine what PyTorch does, but for ties and rounding."""
+        return self.identical or self.firm_differing <= (1 - self.floor) * self.firm_pixels
+
+
+def read_self_test(path: Path) -> SelfTest | None:
+    """The self-test in an exported ONNX file; None if the file has none.
+
+    Raises:
+        ModelFileError: If the file is not an exported one, or its self-test is damaged.
+    """
+    text = read_metadata(path).get(SELF_TEST_KEY)
+    if text is None:
+        return None
+    try:
+        return SelfTest.from_json(text)
+    except ModelFileError as exc:
+        raise ModelFileError(f"{path}: {exc}") from exc
+
+
+def run_self_test(
+    segment: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], test: SelfTest, *, channel_order: ChannelOrder
+) -> SelfTestResult:
+    """Run a network on its golden frames and compare the class maps with the expected ones.
+
+    Args:
+        segment: The network, frame uint8 (H, W, 3) to class map uint8 (H, W), such as a `Segmenter`.
+        test: What to run and what to expect.
+        channel_order: Order of the channels that the network takes.
+
+    Raises:
+        InferenceError: If the network cannot be run.
+    """
+    class_maps = []
+    for frame in test.frames:
+        rgb = golden_frame(frame.seed, frame.size)
+        class_map = segment(rgb if channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
+        class_maps.append(class_map)
+    differs = [
+        class_map != frame.class_map if class_map.shape == frame.class_map.shape else np.ones_like(frame.firm)
+        for class_map, frame in zip(class_maps, test.frames, strict=True)
+    ]
+    return SelfTestResult(
+        frames=len(test.frames),
+        pixels=sum(frame.firm.size for frame in test.frames),
+        differing=sum(int(np.count_nonzero(wrong)) for wrong in differs),
+        firm_pixels=sum(int(np.count_nonzero(frame.firm)) for frame in test.frames),
+        firm_differing=sum(
+            int(np.count_nonzero(wrong & frame.firm)) for wrong, frame in zip(differs, test.frames, strict=True)
+        ),
+        identical=_digest(class_maps) == test.sha256,
+        floor=test.floor,
+    )
+
+
+def golden_frame(seed: int, size: ImageSize) -> NDArray[np.uint8]:
+    """A frame of coloured squares of several sizes, RGB, uint8 (H, W, 3): the same bytes on every machine, for ever.
+
+    Integer arithmetic only; numpy's own random numbers may change between its versions.
+    """
+    rows, columns, channels = np.ogrid[: size.height, : size.width, :3]
+    total = np.zeros((size.height, size.width, 3), np.uint64)
+    for layer, (cell, weight) in enumerate(zip(_CELLS, _WEIGHTS, strict=True)):
+        index = ((rows // cell) * 4096 + columns // cell) * 16 + channels * 4 + layer
+        total += (_mixed(index.astype(np.uint64) + np.uint64(seed << 40)) >> np.uint64(56)) * np.uint64(weight)
+    # Sums crowd around the middle: stretched by two, so that dark and bright occur as well.
+    stretched = total.astype(np.int64) * 2 // sum(_WEIGHTS) - 128
+    return np.ascontiguousarray(np.clip(stretched, 0, 255).astype(np.uint8))
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A random-looking number for each number: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    values = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = values ^ (values >> np.uint64(31))
+    return mixed
+
+
+def _golden_frame(entry: dict[str, Any]) -> GoldenFrame:
+    size = ImageSize.parse(entry["size"])
+    shape, pixels = (size.height, size.width), size.height * size.width
+    class_map = np.frombuffer(_unpack(entry["class_map"]), np.uint8).reshape(shape)
+    bits = np.frombuffer(_unpack(entry["firm"]), np.uint8)
+    return GoldenFrame(
+        int(entry["seed"]), size, class_map, np.unpackbits(bits, count=pixels).astype(bool).reshape(shape)
+    )
+
+
+def _digest(class_maps: list[NDArray[np.uint8]]) -> str:
+    digest = hashlib.sha256()
+    for class_map in class_maps:
+        digest.update(np.ascontiguousarray(class_map).tobytes())
+    return digest.hexdigest()
+
+
+def _pack(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def _unpack(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text, validate=True))

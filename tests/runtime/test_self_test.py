@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from fcnrt.runtime.errors import ModelFileError
+from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.self_test import (
+    SELF_TEST_KEY,
+    GoldenFrame,
+    SelfTest,
+    golden_frame,
+    read_self_test,
+    run_self_test,
+)
+from fcnrt.runtime.spec import ImageSize
+
+
+def strongest_channel(seed: int, size: ImageSize) -> GoldenFrame:
+    """What the tiny model answers; firm where the strongest channel leads by more than 5."""
+    frame = golden_frame(seed, size)
+    ranked = np.sort(frame.astype(int), axis=-1)
+    return GoldenFrame(seed, size, frame.argmax(-1).astype(np.uint8), ranked[..., 2] - ranked[..., 1] > 5)
+
+
+@pytest.fixture
+def self_test() -> SelfTest:
+    return SelfTest((strongest_channel(0, ImageSize(40, 50)), strongest_channel(1, ImageSize(33, 17))), floor=1.0)
+
+
+def test_frames_are_the_same_everywhere_and_for_ever() -> None:
+    digest = hashlib.sha256(golden_frame(5, ImageSize(83, 61)).tobytes()).hexdigest()
+    assert digest == "9afbaa1fda0a572f8adb53c78eb5519bafb1f6c249627ca5aa34a62117ea6e62"
+
+
+def test_frames_are_colourful_and_all_different() -> None:
+    frame = golden_frame(0, ImageSize(96, 128))
+    assert frame.shape == (96, 128, 3)
+    assert frame.min() < 20
+    assert frame.max() > 235
+    channels = frame.reshape(-1, 3).T.astype(float)
+    assert np.abs(np.corrcoef(channels) - np.eye(3)).max() < 0.5  # exchanged channels are another picture
+    for other in (golden_frame(1, ImageSize(96, 128)), frame[::-1], frame[:, ::-1]):
+        assert np.abs(frame.astype(int) - other).mean() > 30
+
+
+def test_survives_json(self_test: SelfTest) -> None:
+    again = SelfTest.from_json(self_test.to_json())
+    assert (again.floor, again.sha256) == (self_test.floor, self_test.sha256)
+    for mine, theirs in zip(self_test.frames, again.frames, strict=True):
+        assert (mine.seed, mine.size) == (theirs.seed, theirs.size)
+        np.testing.assert_array_equal(mine.class_map, theirs.class_map)
+        np.testing.assert_array_equal(mine.firm, theirs.firm)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 9}, "the self-test was written in format 9; this fcnrt reads up to 1. Upgrade fcnrt"),
+        ({"sha256": "00"}, r"the model's self-test is damaged \(its hash is wrong\); copy or export the model again"),
+        ({"frames": [{}]}, "the model's self-test is damaged"),
+        ({"frames": [{"seed": 0, "size": "2x2", "class_map": "!", "firm": "!"}]}, "self-test is damaged"),
+    ],
+)
+def test_damage(self_test: SelfTest, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        SelfTest.from_json(json.dumps(json.loads(self_test.to_json()) | change))
+    with pytest.raises(ModelFileError, match="damaged"):
+        SelfTest.from_json("nonsense")
+
+
+def test_a_model_that_keeps_its_promise(self_test: SelfTest, tiny_model: Path) -> None:
+    with Segmenter.open(tiny_model, device="cpu") as segment:
+        result = run_self_test(segment, self_test, channel_order="rgb")
+    assert result.passed
+    assert result.identical
+    assert (result.frames, result.pixels, result.differing) == (2, 40 * 50 + 33 * 17, 0)
+
+
+def test_exchanged_channels_fail(self_test: SelfTest, tiny_model: Path) -> None:
+    with Segmenter.open(tiny_model, device="cpu") as segment:
+        result = run_self_test(segment, self_test, channel_order="bgr")
+    assert not result.passed
+    assert result.firm_differing > result.firm_pixels / 2
+
+
+def test_ties_may_fall_either_way(self_test: SelfTest) -> None:
+    def other_of_the_tied(frame: np.ndarray) -> np.ndarray:
+        return ((frame.astype(int) + np.array([0, 3, 5])).argmax(-1)).astype(np.uint8)
+
+    result = run_self_test(other_of_the_tied, self_test, channel_order="rgb")
+    assert result.differing > 0
+    assert not result.identical
+    assert result.passed
+
+
+@pytest.mark.parametrize(("floor", "passed"), [(1.0, False), (0.999, True)])
+def test_lower_precision_has_a_floor(self_test: SelfTest, floor: float, passed: bool) -> None:
+    def wrong_once(frame: np.ndarray) -> np.ndarray:
+        class_map = frame.argmax(-1).astype(np.uint8)
+        if len(frame) == 40:
+            row, column = np.argwhere(self_test.frames[0].firm)[0]
+            class_map[row, column] ^= 1
+        return class_map
+
+    result = run_self_test(wrong_once, dataclasses.replace(self_test, floor=floor), channel_order="rgb")
+    assert result.firm_differing == 1
+    assert result.passed is passed
+
+
+def test_a_map_of_another_size_fails(self_test: SelfTest) -> None:
+    result = run_self_test(lambda frame: frame[1:].argmax(-1).astype(np.uint8), self_test, channel_order="rgb")
+    assert result.differing == result.pixels
+    assert not result.passed
+
+
+def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Path) -> None:
+    assert read_self_test(tiny_model) is None
+    graph = onnx.load(tiny_model)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = SELF_TEST_KEY, self_test.to_json()
+    path = tmp_path / "tested.onnx"
+    onnx.save(graph, path)
+    found = read_self_test(path)
+    assert found is not None
+    assert found.sha256 == self_test.sha256
+    entry.value = "{}"
+    onnx.save(graph, path)
+    with pytest.raises(ModelFileError, match=r"tested\.onnx: the model's self-test is damaged"):
+        read_self_test(path)
