@@ -88,19 +88,21 @@ class SelfTest:
         """
         try:
             data = json.loads(text)
-            if data["format"] > _FORMAT:
-                raise ModelFileError(
-                    f"the self-test was written in format {data['format']}; this fcnrt reads up to {_FORMAT}. "
-                    "Upgrade fcnrt, or export the model again with this version."
-                )
+            written_in = int(data["format"])
+        except (ValueError, TypeError, KeyError) as exc:
+            raise _damaged(repr(exc)) from exc
+        if written_in > _FORMAT:
+            raise ModelFileError(
+                f"the self-test was written in format {written_in}; this fcnrt reads up to {_FORMAT}. "
+                "Upgrade fcnrt, or export the model again with this version."
+            )
+        try:
             test = cls(tuple(_golden_frame(entry) for entry in data["frames"]), float(data["floor"]))
             expected = data["sha256"]
-        except ModelFileError:
-            raise
         except (ValueError, TypeError, KeyError, zlib.error) as exc:
-            raise ModelFileError(f"the model's self-test is damaged ({exc}); copy or export the model again") from exc
+            raise _damaged(repr(exc)) from exc
         if test.sha256 != expected:
-            raise ModelFileError("the model's self-test is damaged (its hash is wrong); copy or export the model again")
+            raise _damaged("its hash is wrong")
         return test
 
 
@@ -229,3 +231,7 @@ def _pack(data: bytes) -> str:
 
 def _unpack(text: str) -> bytes:
     return zlib.decompress(base64.b64decode(text, validate=True))
+
+
+def _damaged(reason: str) -> ModelFileError:
+    return ModelFileError(f"the model's self-test is damaged ({reason}); copy or export the model again")
