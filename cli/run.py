@@ -43,6 +43,7 @@ def run(
     source: Annotated[
         str,
         typer.Argument(
+            metavar="SOURCE",
             help="Image, folder of images, quoted glob pattern, video, camera index (0), or URL (rtsp://, http://).",
             show_default=False,
         ),

@@ -25,7 +25,6 @@ _SUFFIXES = (*WRITABLE_SUFFIXES, ".gif", ".avif", ".jp2", ".pbm", ".pgm", ".ppm"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
-_JPEG_QUALITY = 95
 _LARGEST_16_BIT = 65535
 
 
@@ -94,12 +93,14 @@ def write_image(path: Path, image: NDArray[np.uint8], *, channel_order: ChannelO
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise OutputError(f"cannot write {path}: its suffix must be one of {' '.join(WRITABLE_SUFFIXES)}")
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if channel_order == "rgb" else image
-    try:
-        written, data = cv2.imencode(path.suffix.lower(), bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    except cv2.error as exc:
-        raise OutputError(f"cannot write {path}: {exc}") from exc
+    with _quiet_native_stderr():
+        try:
+            written, data = cv2.imencode(path.suffix.lower(), bgr)
+        except cv2.error:
+            written = False
     if not written:
-        raise OutputError(f"cannot write {path}: the picture of {image.shape} does not fit the format")
+        height, width = image.shape[:2]
+        raise OutputError(f"cannot write {path}: this format does not take a picture of {height}x{width}; write a PNG")
     write_file(path, data.tobytes())
 
 

@@ -200,7 +200,9 @@ def test_images_are_known_by_suffix_or_contents(tmp_path: Path, picture: NDArray
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".BMP", 0), (".tif", 0), (".jpg", 3), (".webp", 3)])
-def test_write_then_read(tmp_path: Path, picture: NDArray[np.uint8], suffix: str, tolerance: float) -> None:
+def test_write_then_read(
+    tmp_path: Path, picture: NDArray[np.uint8], suffix: str, tolerance: float, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / f"result{suffix}"
     write_image(path, picture)
     rgb = read_image(path)
@@ -209,13 +211,17 @@ def test_write_then_read(tmp_path: Path, picture: NDArray[np.uint8], suffix: str
     assert _difference(rgb, picture) <= tolerance
     np.testing.assert_array_equal(read_image(path), rgb)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert capfd.readouterr() == ("", "")
 
 
-def test_results_that_cannot_be_written(tmp_path: Path, picture: NDArray[np.uint8]) -> None:
+def test_results_that_cannot_be_written(
+    tmp_path: Path, picture: NDArray[np.uint8], capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(OutputError, match=r"its suffix must be one of \.jpg \.jpeg \.png"):
         write_image(tmp_path / "a.gif", picture)
     with pytest.raises(OutputError, match=r"cannot write .*nowhere/a\.png: No such file or directory"):
         write_image(tmp_path / "nowhere" / "a.png", picture)
-    with pytest.raises(OutputError, match=r"cannot write .*a\.jpg"):
+    with pytest.raises(OutputError, match=r"a\.jpg: this format does not take a picture of 1x70000; write a PNG"):
         write_image(tmp_path / "a.jpg", np.zeros((1, 70_000, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
