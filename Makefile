@@ -17,7 +17,7 @@ help:
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[cpu,export]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[cpu,export,rtx]" --group dev
 	@# Type checkers know packages by their folder's name: this link is the folder `fcnrt`, whatever the clone is called.
 	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/fcnrt
 	touch $@

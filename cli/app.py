@@ -7,6 +7,7 @@ import sys
 import typer
 
 from ..runtime.errors import FcnrtError
+from .build import build
 from .data import data_app
 from .export import export
 from .info import info
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("export")(export)
+app.command("build")(build)
 app.command("info")(info)
 app.command("run")(run)
 app.add_typer(data_app, name="data")

@@ -5,6 +5,8 @@
     FcnrtError
     ├── MissingDependencyError (ImportError)   an optional package is needed and not installed
     ├── ModelFileError         (ValueError)    a model file is unreadable, truncated or not written by fcnrt
+    │   └── EngineMismatchError                an engine was built for another machine or from another model
+    ├── EngineBuildError       (RuntimeError)  TensorRT could not build an engine
     ├── FrameError             (ValueError)    an array handed to the segmenter has the wrong dtype, shape or layout
     ├── DeviceError            (RuntimeError)  the device that was asked for cannot be had
     ├── InferenceError         (RuntimeError)  a backend failed while running
@@ -32,6 +34,14 @@ class MissingDependencyError(FcnrtError, ImportError):
 
 class ModelFileError(FcnrtError, ValueError):
     """A model file is unreadable, truncated or was not written by fcnrt."""
+
+
+class EngineMismatchError(ModelFileError):
+    """An engine is damaged, or was built for another machine or from another model: it has to be built again."""
+
+
+class EngineBuildError(FcnrtError, RuntimeError):
+    """TensorRT could not build an engine, or not the one that was asked for."""
 
 
 class FrameError(FcnrtError, ValueError):

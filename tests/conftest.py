@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,18 @@ def cuda_device() -> str:
             pytest.fail(f"FCNRT_REQUIRE_CUDA=1, but {obstacle}")
         pytest.skip(f"needs CUDA: {obstacle}")
     return "cuda:0"
+
+
+@pytest.fixture(scope="session")
+def tensorrt_rtx() -> Any:
+    """TensorRT-RTX, which builds engines without a GPU. Without it the test is skipped, or fails in CI."""
+    try:
+        import tensorrt_rtx
+    except ImportError as exc:
+        if os.environ.get("FCNRT_REQUIRE_RTX") == "1":
+            pytest.fail(f"FCNRT_REQUIRE_RTX=1, but {exc}")
+        pytest.skip(f'needs TensorRT-RTX (pip install "fcnrt[rtx]"): {exc}')
+    return tensorrt_rtx
 
 
 MakeVideo = Callable[..., Path]
