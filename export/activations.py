@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..fcn_models.fcn import FCN
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+from .lowering import ChannelAffine, without_batch_norm
 from .reference import normalize
 
 # float16 ends at 65504. Frames in the field may drive activations higher than the samples did: a factor of 4 is kept.
@@ -19,8 +20,8 @@ _LARGEST_SAFE_ACTIVATION = 65504 / 4
 
 
 @torch.no_grad()
-def largest_activation(model: FCN, preprocessing: Preprocessing, frames: Iterable[NDArray[np.uint8]]) -> float:
-    """The largest absolute value that leaves any convolution of the model on these frames.
+def largest_activation(model: Network, preprocessing: Preprocessing, frames: Iterable[NDArray[np.uint8]]) -> float:
+    """The largest absolute value that leaves any convolution or sum of the model on these frames.
 
     Args:
         model: The network, in eval mode, float32.
@@ -33,10 +34,17 @@ def largest_activation(model: FCN, preprocessing: Preprocessing, frames: Iterabl
         nonlocal largest
         largest = max(largest, float(output.abs().max()))
 
-    hooks = [layer.register_forward_hook(watch) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    # As it will run: a batch normalisation brings back to size what the convolution before it makes large.
+    model = without_batch_norm(model)
+    watched = (nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, ChannelAffine)  # ReLU follows where sums are made
+    hooks = [
+        layer.register_forward_hook(watch)
+        for name, layer in model.named_modules()
+        if isinstance(layer, watched) and name not in model.upsampling_layers
+    ]
     try:
         for frame in frames:
-            model.scores(normalize(frame[None], preprocessing))
+            model(normalize(frame[None], preprocessing))
     finally:
         for hook in hooks:
             hook.remove()

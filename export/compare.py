@@ -13,12 +13,12 @@ import onnx
 from numpy.typing import NDArray
 
 from ..fcn_models.checkpoint import Checkpoint
-from ..fcn_models.fcn import FCN
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
 from ..runtime.errors import ParityError
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ImageSize, ModelSpec, Precision
-from .lowering import emulate_half, fold_input_scale, scale_activations
+from .lowering import emulate_half, fold_input_scale, scale_activations, without_batch_norm
 from .reference import reference_logits
 from .sample_frames import sample_frame
 
@@ -117,9 +117,9 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
 
 
-def _half_precision_model(model: FCN, preprocessing: Preprocessing, spec: ModelSpec) -> FCN:
+def _half_precision_model(model: Network, preprocessing: Preprocessing, spec: ModelSpec) -> Network:
     """The network as the graph holds it, the input's scale inside the first weights, with half precision emulated."""
-    half = copy.deepcopy(model)
+    half = copy.deepcopy(without_batch_norm(model))
     fold_input_scale(half, preprocessing.scale)
     scale_activations(half, spec.activation_scale_log2)
     emulate_half(half)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..fcn_models.fcn import FCN, crop
+from ..fcn_models.fcn import FCN
+from ..fcn_models.network import Network, crop
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.spec import ChannelOrder, OutputName, Precision
 from .lowering import (
@@ -18,6 +19,7 @@ from .lowering import (
     lower_upsampling,
     reverse_input_channels,
     scale_activations,
+    without_batch_norm,
 )
 
 
@@ -31,7 +33,7 @@ class Deployable(nn.Module):
 
     def __init__(
         self,
-        model: FCN,
+        model: Network,
         preprocessing: Preprocessing,
         *,
         outputs: Sequence[OutputName] = ("class_map",),
@@ -43,7 +45,8 @@ class Deployable(nn.Module):
         self.outputs = tuple(outputs)
         self._half = precision == "fp16"
         self._logit_scale = 2.0**-activation_scale_log2
-        self._network = copy.deepcopy(model).eval().requires_grad_(False)
+        folded = without_batch_norm(model)
+        self._network = (copy.deepcopy(model) if folded is model else folded).eval().requires_grad_(False)
         fold_input_scale(self._network, preprocessing.scale)
         mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
         if preprocessing.channel_order != channel_order:
@@ -86,12 +89,16 @@ class Deployable(nn.Module):
     @property
     def margin(self) -> int:
         """Row and column of the enlarged logits where the image begins."""
+        if not isinstance(self._network, FCN):
+            return 0
         upsampling = self._network.final_upsampling
         offset = upsampling.offset if isinstance(upsampling, BilinearUpsampling) else 0
         return offset + self._network.final_crop
 
     def _enlarged_logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits at the image's resolution, with a margin around them."""
+        """Logits at the image's resolution, float32, with a margin around them."""
+        if not isinstance(self._network, FCN):
+            return self._network(x).float()  # type: ignore[no-any-return]
         scores = self._network.scores(x)
         upsampling = self._network.final_upsampling
         if isinstance(upsampling, BilinearUpsampling):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..fcn_models.fcn import FCN
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
 
 
@@ -20,6 +20,6 @@ def normalize(frames: NDArray[np.uint8], preprocessing: Preprocessing) -> torch.
 
 
 @torch.no_grad()
-def reference_logits(model: FCN, preprocessing: Preprocessing, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+def reference_logits(model: Network, preprocessing: Preprocessing, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits of RGB frames, float32 (N, classes, H, W), computed by the module itself."""
     return model(normalize(frames, preprocessing)).numpy()  # type: ignore[no-any-return]

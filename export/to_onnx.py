@@ -184,7 +184,7 @@ def _tidy(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest) -> None:
     for part in (body, *body.node, *body.input, *body.output, *body.initializer):
         del part.metadata_props[:]
         part.ClearField("doc_string")
-    renamed = {tensor.name: tensor.name.replace("_network.", "").lstrip("_") for tensor in body.initializer}
+    renamed = {tensor.name: _tidy_name(tensor.name) for tensor in body.initializer}
     for tensor in body.initializer:
         tensor.name = renamed[tensor.name]
     for node in body.node:
@@ -192,8 +192,14 @@ def _tidy(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest) -> None:
             node.input[i] = renamed.get(name, name)
         weight = next((name for name in node.input if name.endswith(".weight")), None)
         if weight is not None:
-            node.name = weight.split(".")[0]  # the paper's layer name, which error messages of backends will show
+            # The checkpoint's name of the layer, which error messages of backends will show.
+            node.name = weight.removesuffix(".weight")
     body.name = spec.variant
     graph.producer_name, graph.producer_version = "fcnrt", spec.fcnrt_version
     onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json(), SELF_TEST_KEY: self_test.to_json()})
     onnx.checker.check_model(graph)
+
+
+def _tidy_name(parameter: str) -> str:
+    """Name of a parameter in the network itself, without the layers that the export put around."""
+    return parameter.replace("_network.", "").replace(".in_float.", ".").lstrip("_")

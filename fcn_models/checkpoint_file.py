@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import zipfile
@@ -15,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..runtime.errors import CheckpointError
+from .caffe_file import read_caffe_file
+from .chainer_file import read_chainer_file
 
 METADATA_KEY = "fcnrt.checkpoint"
 """Name under which a checkpoint written by fcnrt holds its description (JSON)."""
@@ -35,15 +38,19 @@ class CheckpointFile:
         tensors: Tensors by name, possibly memory-mapped: copy what is to outlive the file.
         metadata: fcnrt's own description of the weights, JSON, if the file has one.
         arch: Name of the architecture as a training script noted it, if it did.
+        origin: What messages call the layout, where the format tells more than the tensors' names.
     """
 
     tensors: dict[str, torch.Tensor]
-    metadata: str | None
-    arch: str | None
+    metadata: str | None = None
+    arch: str | None = None
+    origin: str | None = None
 
 
 def read_checkpoint_file(path: Path) -> CheckpointFile:
-    """The tensors in a file written by ``torch.save`` (either format) or safetensors; the content decides which.
+    """The tensors in a file written by ``torch.save`` (either format), safetensors, Chainer or Caffe.
+
+    The content decides which; only Caffe's format has no mark of its own and is told by the suffix ``.caffemodel``.
 
     Raises:
         CheckpointError: If there is no such file, or it is empty, truncated, no checkpoint, or holds anything else
@@ -52,8 +59,11 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
     head, size = _head(path)
     if path.suffix == ".safetensors" or _looks_like_safetensors(head):
         return _read_safetensors(path, size)
+    if path.suffix == ".caffemodel":
+        return CheckpointFile(read_caffe_file(path), origin="Caffe model layout")
     if head.startswith(b"PK\x03\x04"):
-        _check_archive(path, size)
+        if _is_numpy_archive(path, size):
+            return CheckpointFile(read_chainer_file(path), origin="wkentaro/fcn layout (Chainer)")
         return _from_torch(_torch_load(path, size, mmap=True), path)
     if head.startswith(b"\x80"):  # a pickle
         if _OLD_TORCH_MAGIC not in head:
@@ -61,11 +71,10 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
                 f"{path.name} refused: it is a pickle that torch.save did not write; only tensors are loaded"
             )
         return _from_torch(_torch_load(path, size, mmap=False), path)
-    if path.suffix == ".caffemodel":
-        raise CheckpointError(
-            f"{path.name} is a Caffe model, which is not supported yet; use the weights converted to PyTorch"
-        )
-    raise CheckpointError(f"{path.name} is not a checkpoint; expected a .pth file of PyTorch or a .safetensors file")
+    raise CheckpointError(
+        f"{path.name} is not a checkpoint; expected a .pth file of PyTorch, a .safetensors file, a Chainer .npz or a "
+        ".caffemodel"
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -106,30 +115,28 @@ def _read_safetensors(path: Path, size: int) -> CheckpointFile:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as exc:
         raise _damaged(path, size) from exc
-    return CheckpointFile(_without_prefix(tensors), metadata.get(METADATA_KEY), None)
+    return CheckpointFile(_without_prefix(tensors), metadata.get(METADATA_KEY))
 
 
-def _check_archive(path: Path, size: int) -> None:
-    """Tell the ZIP archives apart that are no state dict, for better messages than the reader's own."""
+def _is_numpy_archive(path: Path, size: int) -> bool:
+    """Whether a ZIP archive is NumPy's and not PyTorch's; others are refused, better worded than by the reader."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as exc:
         raise _damaged(path, size) from exc
     if any(member.endswith(".npy") for member in members):
-        raise CheckpointError(
-            f"{path.name} is a NumPy archive, as the Chainer project wkentaro/fcn writes them; that is not supported "
-            "yet. Use the same weights for PyTorch (wkentaro/pytorch-fcn)."
-        )
+        return True
     if any(member.endswith("/constants.pkl") for member in members):
         raise CheckpointError(f"{path.name} is a TorchScript program; save the state_dict() of the module instead")
     if not any(member.endswith("/data.pkl") for member in members):
         raise CheckpointError(f"{path.name} is a ZIP archive without a PyTorch checkpoint in it")
+    return False
 
 
 def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
     try:
-        with torch.serialization.safe_globals(_numpy_scalar_globals()):
+        with torch.serialization.safe_globals(_harmless_globals()):
             # Memory-mapped, so that optimiser state beside the weights is never read.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as exc:
@@ -143,11 +150,11 @@ def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
         raise _damaged(path, size) from exc
 
 
-def _numpy_scalar_globals() -> list[Any]:
-    """What pickles of ``np.float64`` refer to.
+def _harmless_globals() -> list[Any]:
+    """What training scripts keep beside the weights, and PyTorch takes for code although it only holds values.
 
-    Training scripts note their best score as such, and PyTorch takes it for code. The two names of one function are
-    those of NumPy 2 and NumPy 1.
+    Pickles of ``np.float64``, the best score so far, refer to the first four; the two names of one function are those
+    of NumPy 2 and NumPy 1. torchvision's reference scripts keep their command line as an ``argparse.Namespace``.
     """
     # Where the function lives depends on the installed NumPy, too.
     core = np._core if hasattr(np, "_core") else np.core
@@ -157,6 +164,7 @@ def _numpy_scalar_globals() -> list[Any]:
         (scalar, "numpy.core.multiarray.scalar"),
         np.dtype,
         type(np.dtype(np.float64)),
+        argparse.Namespace,
     ]
 
 

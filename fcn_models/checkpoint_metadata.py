@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..runtime.errors import CheckpointError
-from .fcn import FCNConfig
+from .network import NetworkConfig
 from .preprocessing import PREPROCESSING, PreprocessingName
+from .registry import config_from
 
 Palette = tuple[tuple[int, int, int], ...]
 
@@ -30,7 +31,7 @@ class CheckpointMetadata:
         notes: Whatever else is worth knowing about the weights.
     """
 
-    config: FCNConfig
+    config: NetworkConfig
     preprocessing: PreprocessingName
     class_names: tuple[str, ...]
     palette: Palette
@@ -66,7 +67,7 @@ class CheckpointMetadata:
             version = data.pop("format")
             if version <= _FORMAT:
                 return cls(
-                    config=FCNConfig(**data["config"]),
+                    config=config_from(data["config"]),
                     preprocessing=data["preprocessing"],
                     class_names=tuple(str(name) for name in data["class_names"]),
                     palette=tuple((int(r), int(g), int(b)) for r, g, b in data["palette"]),

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d, relu
 
+from .network import Network, NetworkConfig, crop
 from .upsampling import bilinear_conv_transpose
 
 Variant = Literal["fcn32s", "fcn16s", "fcn8s"]
@@ -29,7 +30,7 @@ _CAFFE_FINAL_CROP: dict[Variant, int] = {"fcn32s": 19, "fcn16s": 27, "fcn8s": 31
 
 
 @dataclass(frozen=True, kw_only=True)
-class FCNConfig:
+class FCNConfig(NetworkConfig):
     """Architecture of an `FCN`.
 
     Attributes:
@@ -42,9 +43,7 @@ class FCNConfig:
     """
 
     variant: Variant
-    num_classes: int = 21
     align: Align = "same"
-    width: float = 1.0
     fc_channels: int = 4096
 
     def __post_init__(self) -> None:
@@ -52,14 +51,9 @@ class FCNConfig:
             raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {self.variant!r}")
         if self.align not in get_args(Align):
             raise ValueError(f"align must be one of {', '.join(get_args(Align))}, got {self.align!r}")
-        if not 2 <= self.num_classes <= 256:
-            raise ValueError(f"num_classes must be 2 to 256 (a class map is uint8), got {self.num_classes}")
-        if self.channels(64) < 1 or self.fc_channels < 1:
-            raise ValueError(f"width {self.width} and fc_channels {self.fc_channels} leave a layer without channels")
-
-    def channels(self, paper: int) -> int:
-        """Channels of a trunk layer that has `paper` channels in the paper."""
-        return round(paper * self.width)
+        if self.fc_channels < 1:
+            raise ValueError(f"fc_channels must be at least 1, got {self.fc_channels}")
+        super().__post_init__()
 
     @property
     def stride(self) -> int:
@@ -67,12 +61,14 @@ class FCNConfig:
         return STRIDES[self.variant]
 
 
-class FCN(nn.Module):
+class FCN(Network):
     """A fully convolutional network: normalised image in, class scores of every pixel out.
 
     The output has the input's height and width for every size from 1x1 up, and the skips are spatially aligned with
     the stream they are added to, in both alignments.
     """
+
+    config: FCNConfig
 
     def __init__(self, config: FCNConfig) -> None:
         super().__init__()
@@ -113,6 +109,8 @@ class FCN(nn.Module):
             self.upscore2 = upsampling(2)
             self.upscore_pool4 = upsampling(2)
             self.upscore8 = upsampling(8)
+        self.score_layers = tuple(name for name, _ in self.named_children() if name.startswith("score"))
+        self.upsampling_layers = tuple(name for name, _ in self.named_children() if name.startswith("upscore"))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Class scores (logits) of every pixel.
@@ -173,12 +171,6 @@ class FCN(nn.Module):
             # Pools round up, so the deep stream is as large as the skip or one row or column larger.
             return crop(deep, 0, skip.shape[2], skip.shape[3]) + skip
         return deep + crop(skip, _CAFFE_SKIP_CROP[name], deep.shape[2], deep.shape[3])
-
-
-def crop(maps: torch.Tensor, start: int, height: int, width: int) -> torch.Tensor:
-    """The window of `height` rows and `width` columns that begins at row and column `start`; maps are (..., H, W)."""
-    # Unlike a slice, narrow has exactly the asked size, also in a traced graph with symbolic sizes.
-    return maps.narrow(-2, start, height).narrow(-1, start, width)
 
 
 def _pool(h: torch.Tensor) -> torch.Tensor:

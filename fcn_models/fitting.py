@@ -9,23 +9,22 @@ import torch
 from torch import nn
 
 from ..runtime.errors import CheckpointError
-from .fcn import FCN, Variant
-from .upsampling import bilinear_conv_transpose
+from .network import Network, NetworkConfig
+from .registry import build
+from .upsampling import bilinear_kernel
 
 _LISTED_TENSORS = 3  # how many an error message names
 
-
-def upsampling_layers(model: FCN) -> dict[str, nn.ConvTranspose2d]:
-    """The transposed convolutions of a network, by name."""
-    return {name: layer for name, layer in model.named_children() if isinstance(layer, nn.ConvTranspose2d)}
+# Batches that a batch normalisation has seen: of use in training only, and old files do not have it.
+COUNTER_SUFFIX = ".num_batches_tracked"
 
 
 def fill(
-    model: FCN,
+    model: Network,
     tensors: dict[str, torch.Tensor],
-    layers: Mapping[str, str],
+    sources: Mapping[str, str],
     *,
-    flattened: frozenset[str],
+    flattened: frozenset[str] = frozenset(),
     file_name: str,
 ) -> None:
     """Move the tensors of a file into an empty network, as float32.
@@ -33,9 +32,9 @@ def fill(
     Args:
         model: Network on the meta device.
         tensors: Tensors of the file by their name there; emptied, so that each is freed once it is copied.
-        layers: Layer in the file of each layer of the network. Layers that are not listed are initialised as the paper
+        sources: Name in the file of each tensor of the network. Those that are not listed are initialised as the paper
             says: bilinear upsampling, zero scores.
-        flattened: Layers of the network that the file stores as fully connected.
+        flattened: Tensors of the network that the file stores as weights of a fully connected layer.
         file_name: For messages.
 
     Raises:
@@ -43,20 +42,15 @@ def fill(
     """
     wanted: dict[str, tuple[str, torch.Tensor]] = {}
     state: dict[str, torch.Tensor] = {}
-    upsampling = upsampling_layers(model)
     for key, parameter in model.state_dict().items():
-        name, _, kind = key.partition(".")
-        if name in layers:
-            wanted[f"{layers[name]}.{kind}"] = key, parameter
-        elif name in upsampling:
-            layer = upsampling[name]
-            state[key] = bilinear_conv_transpose(layer.in_channels, stride=layer.stride[0], padding=0).weight.detach()
+        if key in sources:
+            wanted[sources[key]] = key, parameter
+        elif key.endswith(COUNTER_SUFFIX):
+            state[key] = torch.zeros(parameter.shape, dtype=parameter.dtype)
         else:
-            state[key] = torch.zeros(parameter.shape)
+            state[key] = _initial(model, key, parameter)
     shapes = {
-        source: (len(parameter), parameter[0].numel())
-        if key.endswith(".weight") and key.partition(".")[0] in flattened
-        else tuple(parameter.shape)
+        source: (len(parameter), parameter[0].numel()) if key in flattened else tuple(parameter.shape)
         for source, (key, parameter) in wanted.items()
     }
     _check_shapes(model.config.variant, tensors, shapes, file_name)
@@ -68,8 +62,27 @@ def fill(
     model.load_state_dict(state, assign=True)
 
 
+def weight_names(model: nn.Module) -> list[str]:
+    """Names of the tensors that a checkpoint of a network holds."""
+    return [key for key in model.state_dict() if not key.endswith(COUNTER_SUFFIX)]
+
+
+def empty(config: NetworkConfig) -> Network:
+    """A network without memory for its weights, which a file's are to replace: nothing is initialised in vain."""
+    with torch.device("meta"):
+        return build(config)
+
+
+def _initial(model: Network, key: str, parameter: torch.Tensor) -> torch.Tensor:
+    initial = torch.zeros(parameter.shape)
+    if key.rpartition(".")[0] in model.upsampling_layers:
+        channels = range(parameter.shape[0])
+        initial[channels, channels] = bilinear_kernel(parameter.shape[2])
+    return initial
+
+
 def _check_shapes(
-    variant: Variant, tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], file_name: str
+    variant: str, tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], file_name: str
 ) -> None:
     missing = [name for name in expected if name not in tensors]
     surplus = [name for name in tensors if name not in expected]

@@ -1,4 +1,4 @@
-"""How published checkpoints name their tensors, and how to tell them apart by those names.
+"""How published checkpoints of FCNs on VGG16 name their tensors, and how to tell all checkpoints apart by those names.
 
 A layout maps the paper's layer names to the layers of a file. It also fixes what the tensors cannot tell, because it
 comes from how that project trains: the alignment and the pre-processing.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..runtime.errors import CheckpointError
 from .fcn import Align, Variant
+from .native_layouts import NATIVE_LAYOUTS, NativeLayout
 from .preprocessing import PreprocessingName
 
 _TRUNK = (
@@ -138,17 +139,16 @@ _UNSUPPORTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("backbone.layer1.0.weight", "head.fc6.0.weight"), "FCN-8s with batch normalisation in its head"),
     (("stage1.0.weight", "upsample_81.weight"), "FCN8 that concatenates its skips"),
     (("0.weight", "4.0.conv1.weight", "transpose_conv.weight"), "Dive into Deep Learning FCN-32s on ResNet-18"),
-    (("backbone.conv1.weight", "classifier.0.weight", "backbone.layer3.22.conv1.weight"), "torchvision fcn_resnet101"),
-    (("backbone.conv1.weight", "classifier.0.weight"), "torchvision fcn_resnet50"),
     (("down1.conv_relu.0.weight",), "U-Net"),
     (("input_conv.conv_bn_relu.0.weight",), "LinkNet"),
     (("features.0.weight", "features.1.running_mean"), "torchvision VGG with batch normalisation"),
     (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "torchvision ResNet classifier"),
 )
+_KNOWN = ", ".join(layout.name for layout in (PYTORCH_FCN, VGG16, *NATIVE_LAYOUTS))
 _LISTED_KEYS = 5
 
 
-def recognise(keys: Collection[str], file_name: str) -> Layout:
+def recognise(keys: Collection[str], file_name: str) -> Layout | NativeLayout:
     """The layout of a checkpoint with these tensor names.
 
     Args:
@@ -161,6 +161,9 @@ def recognise(keys: Collection[str], file_name: str) -> Layout:
     for markers, layout in _SUPPORTED:
         if all(marker in keys for marker in markers):
             return layout
+    for native in NATIVE_LAYOUTS:
+        if all(marker in keys for marker in native.markers):
+            return native
     for markers, lineage in _UNSUPPORTED:
         if all(marker in keys for marker in markers):
             raise _unsupported(file_name, lineage)
@@ -169,7 +172,7 @@ def recognise(keys: Collection[str], file_name: str) -> Layout:
     first = ", ".join(sorted(keys)[:_LISTED_KEYS])
     raise CheckpointError(
         f"{file_name} has an unknown layout: its {len(keys)} tensors start with {first}. "
-        f"Known are {PAPER.name} (also fcnrt's own names), {PYTORCH_FCN.name} and {VGG16.name}."
+        f"Known are {PAPER.name} (also fcnrt's own names), {_KNOWN}."
     )
 
 
@@ -183,6 +186,6 @@ def _vgg(keys: Collection[str], file_name: str) -> Layout:
 
 def _unsupported(file_name: str, lineage: str) -> CheckpointError:
     return CheckpointError(
-        f"{file_name} looks like a checkpoint of: {lineage}. That is not supported yet; supported are {PAPER.name}, "
-        f"{PYTORCH_FCN.name} and {VGG16.name}."
+        f"{file_name} looks like a checkpoint of: {lineage}. That is not supported; supported are {PAPER.name}, "
+        f"{_KNOWN}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PreprocessingName = Literal["imagenet_rgb", "caffe_bgr"]
+PreprocessingName = Literal["imagenet_rgb", "caffe_bgr", "unit_rgb", "raw_rgb"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,4 +36,6 @@ PREPROCESSING: dict[PreprocessingName, Preprocessing] = {
         mean=(104.00698793, 116.66876762, 122.67891434),
         scale=(1.0, 1.0, 1.0),
     ),
+    "unit_rgb": Preprocessing(channel_order="rgb", mean=(0.0, 0.0, 0.0), scale=(1 / 255, 1 / 255, 1 / 255)),
+    "raw_rgb": Preprocessing(channel_order="rgb", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0)),
 }

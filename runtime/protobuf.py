@@ -60,6 +60,18 @@ class Message:
         """The bytes as a string."""
         return self.data[self.start : self.stop].decode("utf-8")
 
+    def varints(self) -> list[int]:
+        """The bytes as a run of integers (a packed repeated field).
+
+        Raises:
+            MalformedError: If the last one is cut off.
+        """
+        values, position = [], self.start
+        while position < self.stop:
+            value, position = self._varint(position)
+            values.append(value)
+        return values
+
     def _varint(self, position: int) -> tuple[int, int]:
         """The integer written at `position` in groups of seven bits, lowest first, and the position after it."""
         value = 0

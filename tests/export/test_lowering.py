@@ -108,5 +108,5 @@ def test_half_precision_keeps_the_score_layers_in_float() -> None:
     lower_to_half(model)
     types = {name.removesuffix(".weight"): tensor.dtype for name, tensor in model.state_dict().items()}
     assert types["conv1_1"] == types["fc7"] == torch.float16
-    assert types["score_fr.1"] == types["score_pool3.1"] == types["upscore8"] == torch.float32
+    assert types["score_fr.in_float"] == types["score_pool3.in_float"] == types["upscore8"] == torch.float32
     assert model(torch.zeros(1, 3, 40, 40).half()).dtype == torch.float32

@@ -108,7 +108,8 @@ def test_strides() -> None:
         ({"variant": "fcn8s", "align": "centre"}, "align must be one of same, caffe, got 'centre'"),
         ({"variant": "fcn8s", "num_classes": 1}, "num_classes must be 2 to 256"),
         ({"variant": "fcn8s", "num_classes": 257}, "num_classes must be 2 to 256"),
-        ({"variant": "fcn8s", "width": 0.001}, "leave a layer without channels"),
+        ({"variant": "fcn8s", "fc_channels": 0}, "fc_channels must be at least 1, got 0"),
+        ({"variant": "fcn8s", "width": 0.001}, "would leave a layer without channels"),
     ],
 )
 def test_impossible_configurations_are_refused(values: dict[str, object], message: str) -> None:

@@ -1,0 +1,119 @@
+"""Every network of the registry besides the paper's three, slim, through the whole export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+from torch import nn
+
+from fcnrt.export.lowering import without_batch_norm
+from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.checkpoint import Checkpoint
+from fcnrt.fcn_models.network import Network, NetworkConfig
+from fcnrt.fcn_models.registry import NETWORKS, build
+from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.segmenter import Segmenter
+
+# Width and the operators its graph may have besides those that all have.
+SLIM = {"fcn_resnet50": 1 / 16}
+_COMMON = {"ArgMax", "Cast", "Concat", "Conv", "MaxPool", "Relu", "Shape", "Sub", "Transpose"}
+_OPERATORS = {"fcn_resnet50": {"Add", "Resize"}}
+# Deeper than one that is exported, and nothing else.
+_NOT_EXPORTED = {"fcn_resnet101"}
+
+
+def slim(variant: str, **values: object) -> Network:
+    """A slim network with random weights of which each matters; activations keep their size."""
+    torch.manual_seed(0)
+    model = build(NETWORKS[variant].config(variant=variant, num_classes=5, width=SLIM.get(variant, 1 / 16), **values))
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean, std=0.2)  # type: ignore[arg-type]
+            nn.init.uniform_(layer.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+            nn.init.uniform_(layer.weight, 0.3, 1.0)
+        if getattr(layer, "bias", None) is not None:
+            nn.init.normal_(layer.bias, std=0.2)  # type: ignore[arg-type]
+    return model.eval()
+
+
+def checkpoint_of(model: Network) -> Checkpoint:
+    return Checkpoint(
+        model=model,
+        preprocessing="imagenet_rgb",
+        class_names=tuple(f"class {i}" for i in range(5)),
+        palette=voc_palette()[:5],
+        layout="made for a test",
+        source="random weights",
+        sha256="ab" * 32,
+    )
+
+
+def test_every_network_is_tried() -> None:
+    assert set(NETWORKS) == {"fcn32s", "fcn16s", "fcn8s"} | set(SLIM) | _NOT_EXPORTED
+
+
+@pytest.mark.parametrize("variant", sorted(SLIM))
+@torch.no_grad()
+def test_output_has_the_inputs_size(variant: str) -> None:
+    model = slim(variant)
+    for height, width in ((1, 1), (2, 35), (17, 16), (64, 33), (70, 129)):
+        assert model(torch.zeros(2, 3, height, width)).shape == (2, 5, height, width)
+
+
+@pytest.mark.parametrize("variant", sorted(SLIM))
+@torch.no_grad()
+def test_batch_normalisation_folds_away(variant: str) -> None:
+    model = slim(variant)
+    folded = without_batch_norm(model)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    assert without_batch_norm(folded) is folded
+    x = torch.randn(1, 3, 70, 45)
+    expected = model(x)
+    torch.testing.assert_close(folded(x), expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", sorted(SLIM))
+def test_exports_in_half_precision_even_where_activations_must_be_scaled(variant: str, tmp_path: Path) -> None:
+    model = slim(variant)
+    with torch.no_grad():
+        model.first_layer.weight.mul_(3000)
+    result = export_onnx(
+        checkpoint_of(model), tmp_path / "net.onnx", precision="fp16", outputs=("class_map", "confidence", "logits")
+    )
+    assert result.spec.activation_scale_log2 < 0
+    assert (result.spec.variant, result.spec.align) == (variant, "native")
+    graph = onnx.load(result.path).graph
+    types = {tensor.name.rpartition(".")[0]: tensor.data_type for tensor in graph.initializer if "." in tensor.name}
+    for name in (*model.score_layers, *model.upsampling_layers):
+        assert types.pop(name, TensorProto.FLOAT) == TensorProto.FLOAT
+    assert set(types.values()) == {TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("variant", sorted(SLIM))
+def test_exports_in_single_precision_with_plain_operators(variant: str, tmp_path: Path) -> None:
+    model = slim(variant)
+    result = export_onnx(checkpoint_of(model), tmp_path / "net.onnx", channel_order="bgr")
+    graph = onnx.load(result.path).graph
+    assert {node.op_type for node in graph.node} <= _COMMON | _OPERATORS[variant]
+    names = {name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
+    assert names == {node.name for node in graph.node if node.op_type == "Conv"}
+    # The graph is traced at 2x97x131; none of these numbers may be baked in as a shape.
+    constants = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
+    integers = {int(value) for array in constants if array.dtype == np.int64 for value in array.ravel()}
+    assert not integers & {97, 131, 49, 66, 33, 25, 17, 13}
+    with Segmenter.open(result.path, device="cpu") as segment:
+        assert segment(np.zeros((13, 7, 3), np.uint8)).shape == (13, 7)
+
+
+def test_impossible_configurations_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"width 0\.001 would leave a layer without channels"):
+        NetworkConfig(variant="fcn_resnet50", width=0.001)
+    with pytest.raises(ValueError, match="num_classes must be 2 to 256"):
+        NetworkConfig(variant="fcn_resnet50", num_classes=1)
