@@ -12,6 +12,7 @@ from .data import data_app
 from .export import export
 from .info import info
 from .run import run
+from .verify import verify
 
 app = typer.Typer(
     name="fcnrt",
@@ -25,6 +26,7 @@ app.command("export")(export)
 app.command("build")(build)
 app.command("info")(info)
 app.command("run")(run)
+app.command("verify")(verify)
 app.add_typer(data_app, name="data")
 
 

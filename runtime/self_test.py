@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ModelFileError
+from .manifest import read_manifest
 from .onnx_header import read_metadata
 from .spec import ChannelOrder, ImageSize
 
@@ -134,19 +135,37 @@ class SelfTestResult:
         return self.identical or self.firm_differing <= (1 - self.floor) * self.firm_pixels
 
 
-def read_self_test(path: Path) -> SelfTest | None:
-    """The self-test in an exported ONNX file; None if the file has none.
+def read_self_test(model: Path) -> SelfTest | None:
+    """The self-test of a deployed file; None if it was exported without one.
+
+    Args:
+        model: An exported ONNX file, or an engine with the ONNX file that it was built from beside it. Of an engine's
+            test only the frames remain whose size the engine takes.
 
     Raises:
-        ModelFileError: If the file is not an exported one, or its self-test is damaged.
+        ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine has none that it
+            could run.
     """
+    manifest = read_manifest(model) if model.suffix == ".engine" else None
+    path = model if manifest is None else model.with_name(manifest.onnx_name)
+    if manifest is not None and not path.is_file():
+        raise ModelFileError(f"the self-test of {model} is in {path.name}, which it was built from; put it beside it")
     text = read_metadata(path).get(SELF_TEST_KEY)
     if text is None:
         return None
     try:
-        return SelfTest.from_json(text)
+        test = SelfTest.from_json(text)
     except ModelFileError as exc:
         raise ModelFileError(f"{path}: {exc}") from exc
+    if manifest is None:
+        return test
+    frames = tuple(frame for frame in test.frames if any(profile.admits(frame.size) for profile in manifest.profiles))
+    if not frames:
+        raise ModelFileError(
+            f"{model} takes none of the self-test's frames ({', '.join(str(frame.size) for frame in test.frames)}); "
+            "compare it on pictures of its size: --reference CHECKPOINT --data DIR"
+        )
+    return SelfTest(frames, test.floor)
 
 
 def run_self_test(

@@ -10,6 +10,9 @@ import onnx
 import pytest
 
 from fcnrt.runtime.errors import ModelFileError
+from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
+from fcnrt.runtime.onnx_header import read_onnx_header
+from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.self_test import (
     SELF_TEST_KEY,
@@ -134,3 +137,46 @@ def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Pa
     onnx.save(graph, path)
     with pytest.raises(ModelFileError, match=r"tested\.onnx: the model's self-test is damaged"):
         read_self_test(path)
+
+
+def write_engine_beside(onnx_path: Path, smallest: str) -> Path:
+    """An engine that nothing can run, with a manifest that names the ONNX file."""
+    engine = onnx_path.with_suffix(".engine")
+    manifest = EngineManifest(
+        key=EngineKey(
+            onnx_sha256="00",
+            flavor="tensorrt",
+            version="11.4",
+            gpu="GPU",
+            compute_capabilities=("8.9",),
+            profiles=(),
+            max_batch=1,
+            workspace_bytes=None,
+            optimization_level=None,
+        ),
+        profiles=(OptimizationProfile.parse(f"{smallest},512x512,512x512"),),
+        onnx_name=onnx_path.name,
+        onnx_bytes=onnx_path.stat().st_size,
+        engine_bytes=4,
+        engine_sha256="00",
+        convolutions={},
+        spec=read_onnx_header(onnx_path).spec,
+    )
+    write_engine(engine, b"plan", manifest)
+    return engine
+
+
+def test_of_an_engine_is_in_the_file_it_was_built_from(self_test: SelfTest, tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = SELF_TEST_KEY, self_test.to_json()
+    path = tmp_path / "tested.onnx"
+    onnx.save(graph, path)
+    found = read_self_test(write_engine_beside(path, "40x40"))
+    assert found is not None
+    assert [str(frame.size) for frame in found.frames] == ["40x50"]  # 33x17 is too small for the engine
+    with pytest.raises(ModelFileError, match=r"takes none of the self-test's frames \(40x50, 33x17\); compare it on"):
+        read_self_test(write_engine_beside(path, "64x64"))
+    path.unlink()
+    with pytest.raises(ModelFileError, match=r"is in tested\.onnx, which it was built from; put it beside it"):
+        read_self_test(tmp_path / "tested.engine")

@@ -1,0 +1,123 @@
+"""The stages of a deployment: from the file that is deployed back to the PyTorch module."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.to_onnx import export_onnx
+from ..fcn_models.checkpoint import Checkpoint
+from ..runtime.errors import ParityError
+from ..runtime.manifest import read_manifest
+from ..runtime.runners import Backend
+from ..runtime.segmenter import Segmenter
+from ..runtime.spec import ImageSize
+from .parity import Stage
+from .parity_reference import Reference
+
+ENGINE_SUFFIX = ".engine"
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A deployed file, opened, with everything between it and PyTorch.
+
+    Attributes:
+        reference: The PyTorch module.
+        stages: What became of it, the deployed file last.
+        takes: Whether the deployed file takes frames of a size; an engine has limits.
+    """
+
+    reference: Reference
+    stages: tuple[Stage, ...]
+    takes: Callable[[ImageSize], bool]
+
+
+@contextmanager
+def open_deployment(
+    model: Path,
+    checkpoint: Checkpoint,
+    *,
+    backend: Backend | Literal["auto"] = "auto",
+    device: str = "auto",
+    progress: Callable[[str], None] = lambda step: None,
+) -> Iterator[Deployment]:
+    """Open a deployed file together with the stages it went through, made again where they are not at hand.
+
+    Args:
+        model: An ``.onnx`` file or an ``.engine``.
+        checkpoint: The network it was made from.
+        backend: As for `Segmenter.open`.
+        device: As for `Segmenter.open`.
+        progress: Called with a word for each step as it begins.
+
+    Raises:
+        FcnrtError: If a file cannot be used, or has not the checkpoint's classes.
+    """
+    with ExitStack() as opened:
+        segmenter = opened.enter_context(Segmenter.open(model, backend=backend, device=device))
+        spec = segmenter.spec
+        if spec.num_classes != len(checkpoint.class_names):
+            raise ParityError(
+                f"{model} has {spec.num_classes} classes and the reference {checkpoint.source} has "
+                f"{len(checkpoint.class_names)}; they are different networks. Give the checkpoint it was exported from."
+            )
+        half = spec.precision != "fp32"
+        reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
+        is_engine = model.suffix == ENGINE_SUFFIX
+        stages = []
+        if half:
+            progress("exporting in fp32")
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
+            path = export_onnx(checkpoint, folder / "fp32.onnx").path
+            stages.append(_stage("fp32 graph", opened.enter_context(Segmenter.open(path, device="cpu"))))
+            stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
+        if is_engine:
+            onnx = source_onnx(model)
+            if onnx.is_file():
+                graph = opened.enter_context(Segmenter.open(onnx, device="cpu"))
+                stages.append(_stage(f"{graph.spec.precision} graph", graph))
+        stages.append(_stage("engine" if is_engine else f"{spec.precision} graph", segmenter))
+        yield Deployment(reference, tuple(stages), takes_size(model))
+
+
+def source_onnx(engine: Path) -> Path:
+    """The ONNX file that an engine was built from, beside it; it may be missing.
+
+    Raises:
+        EngineMismatchError: If the engine has no usable manifest.
+    """
+    return engine.with_name(read_manifest(engine).onnx_name)
+
+
+def takes_size(model: Path) -> Callable[[ImageSize], bool]:
+    """Whether a deployed file takes frames of a size: an ONNX file takes all, an engine those of its profiles."""
+    if model.suffix != ENGINE_SUFFIX:
+        return lambda size: True
+    profiles = read_manifest(model).profiles
+    return lambda size: any(profile.admits(size) for profile in profiles)
+
+
+def _stage(name: str, segmenter: Segmenter) -> Stage:
+    def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return segmenter(rgb if segmenter.spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
+
+    where = f"{name} ({segmenter.backend} on {segmenter.device})"
+    return Stage(where, segment, segmenter.spec.precision, segmenter.spec.checkpoint_sha256)
+
+
+def _emulated(reference: Reference) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        logits = reference.half_logits(rgb)
+        assert logits is not None
+        class_map: NDArray[np.uint8] = logits.argmax(0).astype(np.uint8)
+        return class_map
+
+    return segment

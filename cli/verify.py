@@ -1,0 +1,172 @@
+"""`fcnrt verify`: is a deployed model still the PyTorch model?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..benchmarks.hop import Hop
+    from ..benchmarks.verification import Verification
+    from ..fcn_models.checkpoint import Checkpoint
+    from ..runtime.self_test import SelfTest, SelfTestResult
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that fcnrt export or fcnrt build wrote.")],
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Weights it was exported from: compare with PyTorch. Without it the file's own self-test is run.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures to compare on, or a data set in VOC's folders, whose labels are then used too; drawn "
+            "scenes if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first pictures of --data only.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a CUDA device if there is one.")] = "auto",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a report with the worst frames.", show_default=False)
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML.", show_default=False)
+    ] = None,
+) -> None:
+    """Prove that a deployed model is still the PyTorch model; exit code 1 if it is not.
+
+    Without a reference, the self-test that every exported file carries is run: no PyTorch and no data are needed.
+    """
+    if limit is not None and data is None:
+        raise typer.BadParameter("--limit goes with --data")
+    if reference is None and data is None and html is None and junit is None:
+        passed = _self_test(model, device)
+    else:
+        passed = _compare(model, reference, data, limit, device, html, junit)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _self_test(model: Path, device: str) -> bool:
+    from ..runtime.segmenter import Segmenter
+    from ..runtime.self_test import run_self_test
+
+    with Segmenter.open(model, device=device) as segment:
+        result = run_self_test(segment, _read_self_test(model), channel_order=segment.spec.channel_order)
+        typer.echo(f"{model.name} · {segment.backend} on {segment.device}")
+        typer.echo(f"  self-test  {_describe_self_test(result)}")
+    typer.echo(f"  next       fcnrt verify {model} --reference CHECKPOINT --html verify.html")
+    return result.passed
+
+
+def _read_self_test(model: Path) -> SelfTest:
+    from ..runtime.errors import ModelFileError
+    from ..runtime.self_test import read_self_test
+
+    test = read_self_test(model)
+    if test is None:
+        raise ModelFileError(
+            f"{model} carries no self-test: an older fcnrt exported it. Export it again, or compare it with its "
+            "checkpoint: --reference CHECKPOINT"
+        )
+    return test
+
+
+def _describe_self_test(result: SelfTestResult) -> str:
+    mark = "✔" if result.passed else "✘"
+    frames = f"{mark} {result.frames} generated frames"
+    if result.identical:
+        return f"{frames}: every pixel has PyTorch's class"
+    equal = f"{frames}: {_percent(1 - result.differing / result.pixels)} of the pixels have PyTorch's class"
+    if result.firm_differing == 0:
+        return f"{equal}; the other {result.differing:,} are ties"
+    allowed = int((1 - result.floor) * result.firm_pixels)
+    return f"{equal}; {result.firm_differing:,} that differ are no ties (allowed: {allowed:,})"
+
+
+def _compare(
+    model: Path,
+    reference: Path | None,
+    data: str | None,
+    limit: int | None,
+    device: str,
+    html: Path | None,
+    junit: Path | None,
+) -> bool:
+    from ..export.requirements import require_export_packages
+    from .console import status
+
+    require_export_packages("comparing with PyTorch")
+    from ..benchmarks.verification import verify_deployment
+
+    with status("loading weights") as progress:
+        checkpoint = _load_reference(model, reference)
+        found = verify_deployment(model, checkpoint, data=data, limit=limit, device=device, progress=progress)
+    for line in _describe(found):
+        typer.echo(line)
+    return found.parity.passed
+
+
+def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
+    """The checkpoint that was named, or the bundled one if the model was made from that."""
+    from ..fcn_models.checkpoint import load_checkpoint
+    from ..fcn_models.checkpoint_file import sha256_of
+    from ..fcn_models.weights import bundled
+    from ..runtime.errors import CheckpointError
+    from ..runtime.manifest import read_manifest
+    from ..runtime.onnx_header import read_onnx_header
+
+    spec = read_manifest(model).spec if model.suffix == ".engine" else read_onnx_header(model).spec
+    if reference is None:
+        try:
+            reference = bundled(spec.variant)
+        except CheckpointError:
+            reference = None
+        if reference is None or sha256_of(reference) != spec.checkpoint_sha256:
+            raise CheckpointError(
+                f"{model} was made from {spec.source}, which does not come with fcnrt: give it with --reference "
+                "CHECKPOINT. Without --data, --html and --junit, the file's own self-test needs no reference."
+            )
+    align = spec.align if spec.align in ("same", "caffe") else None  # other networks have no choice
+    return load_checkpoint(reference, variant=spec.variant, align=align, num_classes=spec.num_classes)
+
+
+def _describe(found: Verification) -> list[str]:
+    parity = found.parity
+    last = parity.hops[-1]
+    skipped = f"; {found.skipped} of other sizes left out" if found.skipped else ""
+    lines = [f"{found.model.name} against {found.reference}: {last.frames} frames{skipped}"]
+    width = max(len(hop.name) for hop in parity.hops)
+    lines += [f"  {hop.name:<{width}}  {_describe_hop(hop)}" for hop in parity.hops]
+    if last.accuracy is not None and parity.reference_accuracy is not None:
+        ours, theirs = last.accuracy.mean_iou("gt_present"), parity.reference_accuracy.mean_iou("gt_present")
+        lines.append(f"  mIoU {100 * ours:.2f} · PyTorch {100 * theirs:.2f}")
+    if parity.broken is not None:
+        lines += [f"  {parity.broken.name}: {objection}" for objection in parity.broken.objections]
+    if found.diagnosis is not None:
+        lines.append(f"  {found.diagnosis}")
+    return lines
+
+
+def _describe_hop(hop: Hop) -> str:
+    mark = "✘" if hop.objections else "✔"
+    if not hop.pixels:
+        return f"{mark} no frame could be compared"
+    if not hop.differing:
+        return f"{mark} all {hop.pixels:,} pixels equal"
+    ties = "all ties" if not hop.faults else f"{_percent(hop.ties / hop.differing)} of them ties"
+    return f"{mark} {_percent(hop.equal_share)} of {hop.pixels:,} pixels equal, {hop.differing:,} differ: {ties}"
+
+
+def _percent(share: float) -> str:
+    """Enough digits to tell 99.999 % from 100 %."""
+    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"

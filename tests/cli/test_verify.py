@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from fcnrt.benchmarks.random_network import random_checkpoint
+from fcnrt.export.sample_frames import sample_frame
+from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
+from fcnrt.fcn_models.fcn import FCNConfig
+from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.spec import ImageSize
+
+
+def write_checkpoint(path: Path, classes: int, seed: int) -> Path:
+    config = FCNConfig(variant="fcn16s", num_classes=classes, width=1 / 16, fc_channels=8)
+    save_checkpoint(
+        random_checkpoint(config, seed=seed).model,
+        path,
+        preprocessing="imagenet_rgb",
+        class_names=[f"class {index}" for index in range(classes)],
+        palette=voc_palette()[:classes],
+        notes={},
+        dtype="float32",
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "net.safetensors", classes=4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def sound(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "sound.onnx"
+    export_onnx(load_checkpoint(checkpoint), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def swapped(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with red and blue exchanged inside."""
+    graph = onnx.load(sound)
+    for tensor in graph.graph.initializer:
+        if tensor.name in ("conv1_1.weight", "mean"):
+            values = np.flip(numpy_helper.to_array(tensor), axis=1 if tensor.name != "mean" else 0)
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+    path = tmp_path_factory.mktemp("swapped") / "swapped.onnx"
+    onnx.save(graph, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), sample_frame(ImageSize(60, 80), index)[..., ::-1])
+    return folder
+
+
+def test_self_test(fcnrt, sound: Path) -> None:
+    code, out, err = fcnrt("verify", sound)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "sound.onnx · onnxruntime on cpu"
+    assert lines[1].startswith("  self-test  ✔ 3 generated frames: ")
+    assert lines[2] == f"  next       fcnrt verify {sound} --reference CHECKPOINT --html verify.html"
+
+
+def test_self_test_of_a_faulty_file(fcnrt, swapped: Path) -> None:
+    code, out, _ = fcnrt("verify", swapped)
+    assert code == 1
+    assert "  self-test  ✘ 3 generated frames: " in out
+    assert "that differ are no ties (allowed: 0)" in out
+
+
+def test_self_test_needs_neither_torch_nor_onnx(sound: Path) -> None:
+    code = f"""
+import sys
+for name in ("torch", "torchvision", "onnx", "onnxscript", "safetensors"):
+    sys.modules[name] = None
+sys.argv = ["fcnrt", "verify", {str(sound)!r}]
+from fcnrt.cli.app import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_without_self_test(fcnrt, tiny_model: Path) -> None:
+    code, _, err = fcnrt("verify", tiny_model)
+    assert code == 1
+    assert err == (
+        f"error: {tiny_model} carries no self-test: an older fcnrt exported it. Export it again, or compare it with "
+        "its checkpoint: --reference CHECKPOINT\n"
+    )
+
+
+def test_sound_file_against_its_checkpoint(fcnrt, sound: Path, checkpoint: Path, pictures: Path) -> None:
+    code, out, _ = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--limit", "2")
+    assert code == 0
+    first, hop = out.splitlines()
+    assert first == "sound.onnx against net.safetensors: 20 frames"  # 2 pictures, 9 sizes twice
+    assert hop.startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✔ ")
+
+
+def test_faulty_file_is_explained(fcnrt, swapped: Path, checkpoint: Path, pictures: Path) -> None:
+    code, out, err = fcnrt("verify", swapped, "--reference", checkpoint, "--data", pictures)
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[1].startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✘ ")
+    assert "of the pixels differ and are no ties (allowed in fp32: 0.001 %)" in lines[2]
+    assert lines[3].startswith("  looks like: red and blue swapped (")
+
+
+def test_another_network(fcnrt, sound: Path, tmp_path: Path) -> None:
+    other = write_checkpoint(tmp_path / "other.safetensors", classes=4, seed=9)
+    code, out, _ = fcnrt("verify", sound, "--reference", other)
+    assert code == 1
+    assert "  looks like: made from another checkpoint (it says sha256 " in out
+    five = write_checkpoint(tmp_path / "five.safetensors", classes=5, seed=0)
+    code, _, err = fcnrt("verify", sound, "--reference", five)
+    assert code == 1
+    assert "five.safetensors has num_classes 5, but 4 was asked for" in err
+
+
+def test_a_reference_is_needed_for_data(fcnrt, sound: Path, pictures: Path) -> None:
+    code, _, err = fcnrt("verify", sound, "--data", pictures)
+    assert code == 1
+    assert err.startswith(f"error: {sound} was made from net.safetensors, which does not come with fcnrt: give it with")
+    code, _, err = fcnrt("verify", sound, "--limit", "3")
+    assert code == 2
+    assert "--limit goes with --data" in err
+
+
+def test_pictures_that_are_not_there(fcnrt, sound: Path, checkpoint: Path, tmp_path: Path) -> None:
+    code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", tmp_path)
+    assert code == 1
+    assert err == f"error: {tmp_path}: no image in this folder (it is empty)\n"
