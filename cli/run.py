@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Written out again, because importing them would import OpenCV; a test holds them against the originals.
 SaveName = Literal["overlay", "color", "classes"]
-BackendName = Literal["auto", "onnxruntime"]
+BackendName = Literal["auto", "onnxruntime", "tensorrt"]
 _OPACITY = 0.6
 
 _CLASSES_SHOWN = 4

@@ -141,6 +141,7 @@ def build_engine(
     options: EngineOptions | None = None,
     *,
     machine: tuple[TensorRtLibrary, Gpu | None] | None = None,
+    stored: bool = False,
     on_plan: Callable[[EnginePlan], None] = lambda plan: None,
     on_progress: Callable[[float, str], None] = lambda fraction, phase: None,
 ) -> EngineResult:
@@ -153,6 +154,7 @@ def build_engine(
         engine_path: File to write; its manifest is written beside it.
         options: What to build.
         machine: TensorRT and GPU to build with; found by `choose_machine` if not given.
+        stored: Whether the engine is for the store, where it is found by the ONNX file's content.
         on_plan: Called before the build begins.
         on_progress: Called with the fraction done and TensorRT's name for what it does, from another thread.
 
@@ -201,7 +203,7 @@ def build_engine(
     manifest = EngineManifest(
         key=key,
         profiles=plan.profiles,
-        onnx_name=os.path.relpath(onnx_path, engine_path.parent),
+        onnx_name=str(onnx_path.resolve()) if stored else os.path.relpath(onnx_path, engine_path.parent),
         onnx_bytes=header.file_bytes,
         engine_bytes=data.nbytes,
         engine_sha256=hashlib.sha256(data).hexdigest(),

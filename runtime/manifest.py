@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,8 @@ class EngineManifest:
     Attributes:
         key: What the engine depends on.
         profiles: The profiles it holds, in their order.
-        onnx_name: Name of the ONNX file it was built from, which is looked for beside the engine.
+        onnx_name: The ONNX file it was built from, as seen from the engine's folder; absolute for an engine in the
+            store, which is found by the ONNX file's content and not by its place.
         onnx_bytes: Size of that file.
         engine_bytes: Size of the engine.
         engine_sha256: SHA-256 of the engine, hexadecimal.
@@ -172,10 +174,15 @@ def read_manifest(engine: Path) -> EngineManifest:
         ) from exc
 
 
+def onnx_path(engine: Path, manifest: EngineManifest) -> Path:
+    """Where the ONNX file of an engine was when the engine was built; on a deployed machine there is none."""
+    return Path(os.path.normpath(engine.parent / manifest.onnx_name))
+
+
 def rebuild_command(engine: Path, manifest: EngineManifest) -> str:
     """The command that builds an engine again."""
     key = manifest.key
-    words = ["fcnrt", "build", str(engine.with_name(manifest.onnx_name)), "-o", str(engine)]
+    words = ["fcnrt", "build", str(onnx_path(engine, manifest)), "-o", str(engine)]
     for profile in key.profiles:
         words += ["--profile", profile]
     if key.max_batch > 1:
@@ -209,7 +216,7 @@ def check_machine(engine: Path, manifest: EngineManifest, library: TensorRtLibra
 
 
 def read_plan(engine: Path, manifest: EngineManifest) -> bytes:
-    """The engine's bytes, if they are those that were built, and from the ONNX file beside it if there is one.
+    """The engine's bytes, if they are those that were built, and from the ONNX file as it is now, if it is there.
 
     Raises:
         EngineMismatchError: If the engine is truncated or damaged, or the ONNX file has changed since.
@@ -228,11 +235,11 @@ def read_plan(engine: Path, manifest: EngineManifest) -> bytes:
 
 
 def _check_onnx(engine: Path, manifest: EngineManifest) -> None:
-    onnx = engine.with_name(manifest.onnx_name)
-    if not onnx.is_file():  # on a deployed machine the engine is alone
+    onnx = onnx_path(engine, manifest)
+    if Path(manifest.onnx_name).is_absolute() or not onnx.is_file():
         return
     if onnx.stat().st_size != manifest.onnx_bytes or file_sha256(onnx) != manifest.key.onnx_sha256:
-        raise _mismatch(engine, manifest, f"was built from another {onnx.name} than the one beside it")
+        raise _mismatch(engine, manifest, f"was built from another {onnx.name} than the one there now")
 
 
 def file_sha256(path: Path) -> str:

@@ -69,15 +69,17 @@ class Segmenter:
         """Load a model file.
 
         Args:
-            path: An ``.onnx`` file that `fcnrt export` wrote.
-            backend: Library that computes; ``auto`` chooses by the kind of file.
+            path: An ``.onnx`` file that `fcnrt export` wrote, or an ``.engine`` file that `fcnrt build` wrote.
+            backend: Library that computes; ``auto`` chooses by the kind of file. With ``tensorrt``, an ``.onnx`` file
+                stands for the engine that was built from it into the user's cache; none is built here.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if one can be used, else the CPU. A
                 device that was asked for by name is had or refused, never replaced.
             threads: CPU threads for one frame, at least 1; by default one for each physical core this process may
-                use.
+                use. TensorRT uses none.
 
         Raises:
-            ModelFileError: If the file is missing, damaged or not written by fcnrt.
+            ModelFileError: If the file is missing, damaged or not written by fcnrt, or is an engine that was built
+                for another machine (`EngineMismatchError`), or there is no engine for it.
             DeviceError: If the device does not exist or cannot be used.
             MissingDependencyError: If the backend is not installed.
             ValueError: If `backend` or `threads` has a value that is not allowed.
@@ -99,7 +101,8 @@ class Segmenter:
             `out` if given, otherwise a new array that belongs to the caller.
 
         Raises:
-            FrameError: If the frame or `out` has the wrong type, dtype, shape or layout.
+            FrameError: If the frame or `out` has the wrong type, dtype, shape or layout, or a size that the engine was
+                not built for.
             InferenceError: If the backend fails, or the segmenter was closed.
         """
         frames = as_frames(frame)
@@ -115,7 +118,8 @@ class Segmenter:
             frame: As for calling the segmenter.
 
         Raises:
-            FrameError: If the frame has the wrong type, dtype, shape or layout.
+            FrameError: If the frame has the wrong type, dtype, shape or layout, or a size that the engine was not
+                built for.
             InferenceError: If the backend fails, or the segmenter was closed.
         """
         return Prediction(**self._run(as_frames(frame), self.spec.outputs, None))

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..errors import ModelFileError
 from .device import Device
 from .runner import Runner
 
-Backend = Literal["onnxruntime"]
+Backend = Literal["onnxruntime", "tensorrt"]
+
+_ENGINE_SUFFIXES = {".engine", ".plan", ".trt"}
 
 
 def open_runner(
@@ -22,24 +25,40 @@ def open_runner(
     """Load a model file for the backend that runs it.
 
     Args:
-        path: An ``.onnx`` file that `fcnrt export` wrote.
-        backend: Library that computes; ``auto`` chooses by the kind of file.
+        path: An ``.onnx`` file that `fcnrt export` wrote, or an ``.engine`` file that `fcnrt build` wrote.
+        backend: Library that computes; ``auto`` chooses by the kind of file. With ``tensorrt``, an ``.onnx`` file
+            stands for the engine that was built from it into the user's cache; none is built here.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if one can be used, else the CPU. A device
             that was asked for by name is had or refused, never replaced.
         threads: CPU threads for one frame, at least 1; by default one for each physical core this process may use.
+            TensorRT uses none.
 
     Raises:
-        ModelFileError: If the file is missing, damaged or not written by fcnrt.
+        ModelFileError: If the file is missing, damaged or not written by fcnrt, or is an engine that was built for
+            another machine (`EngineMismatchError`), or there is no engine for it.
         DeviceError: If the device does not exist or cannot be used.
         MissingDependencyError: If the backend is not installed.
         ValueError: If `backend` or `threads` has a value that is not allowed.
     """
     if backend not in ("auto", *get_args(Backend)):
-        raise ValueError(f"backend must be auto or {', '.join(get_args(Backend))}, got {backend!r}")
+        raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     wanted = Device.parse(device)
+    path = Path(path)
+
+    if path.suffix in _ENGINE_SUFFIXES:
+        if backend == "onnxruntime":
+            raise ModelFileError(f"{path} is a TensorRT engine; ONNX Runtime runs the .onnx file it was built from")
+        from ._tensorrt import TensorRtRunner
+
+        return TensorRtRunner.open(path, device=wanted)
+    if backend == "tensorrt":
+        from ._tensorrt import TensorRtRunner
+        from .stored_engine import find_stored_engine
+
+        return TensorRtRunner.open(find_stored_engine(path, wanted), device=wanted)
 
     from ._onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner.open(Path(path), device=wanted, threads=threads)
+    return OnnxRuntimeRunner.open(path, device=wanted, threads=threads)

@@ -52,6 +52,7 @@ class Runner(Protocol):
 
         Raises:
             InferenceError: If the backend fails, or the runner was closed.
+            FrameError: If the model file is an engine that was built for other sizes.
         """
         ...
 

@@ -146,7 +146,7 @@ def test_changed_onnx_beside_the_engine(engine: Path, manifest: EngineManifest, 
     engine.with_name("net.onnx").write_bytes(b"graph")
     assert read_plan(engine, manifest) == PLAN
     engine.with_name("net.onnx").write_bytes(graph)
-    with pytest.raises(EngineMismatchError, match=r"was built from another net\.onnx than the one beside it"):
+    with pytest.raises(EngineMismatchError, match=r"was built from another net\.onnx than the one there now"):
         read_plan(engine, manifest)
 
 

@@ -131,7 +131,7 @@ def test_unknown_device(tiny_model: Path) -> None:
 
 
 def test_unknown_backend(tiny_model: Path) -> None:
-    with pytest.raises(ValueError, match="backend must be auto or onnxruntime, got 'torch'"):
+    with pytest.raises(ValueError, match="backend must be auto, onnxruntime or tensorrt, got 'torch'"):
         open_runner(tiny_model, backend="torch")  # type: ignore[arg-type]
 
 

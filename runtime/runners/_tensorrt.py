@@ -1,0 +1,299 @@
+"""The runner that computes with a TensorRT engine."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError
+from ..manifest import EngineManifest, check_machine, onnx_path, read_manifest, read_plan, rebuild_command
+from ..optimization_profile import OptimizationProfile
+from ..spec import ImageSize, OutputName
+from .device import Device
+from .device_memory import DeviceMemory, open_device_memory
+from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
+from .gpu import Gpu, find_gpu
+from .tensorrt_library import TensorRtLibrary, load_flavor
+from .tensorrt_messages import MessageLog, make_logger
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LANES = 2  # the copies of one batch run beside the computation of another
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What an engine runs on.
+
+    Attributes:
+        library: TensorRT.
+        gpu: The GPU.
+        memory: Its memory.
+    """
+
+    library: TensorRtLibrary
+    gpu: Gpu
+    memory: DeviceMemory
+
+
+class TensorRtRunner:
+    """A `Runner` on TensorRT; made by `open_runner`. Each profile is set up when the first frame of its sizes comes."""
+
+    backend = "tensorrt"
+
+    def __init__(self, path: Path, manifest: EngineManifest, machine: Machine, device: Device) -> None:
+        """See `open`; the engine is loaded here."""
+        self.spec = manifest.spec
+        self.device = str(device)
+        self._path = path
+        self._manifest = manifest
+        self._trt = machine.library.trt
+        self._memory = machine.memory
+        self._outputs = _output_layouts(manifest)
+        self._log = MessageLog()
+        self._logger = make_logger(self._trt, self._log)
+        plan = read_plan(path, manifest)
+        with self._memory.current():
+            self._runtime: Any = self._trt.Runtime(self._logger)
+            self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
+            if self._engine is None:
+                raise InferenceError(
+                    f"{machine.library} cannot load {path}: {self._log.take_errors() or 'it gave no reason'}. "
+                    f"Rebuild it: {rebuild_command(path, manifest)}"
+                )
+            self._check_engine()
+        self._profiles: dict[OptimizationProfile, _Profile] = {}
+        self._setup = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, *, device: Device | None, machine: Machine | None = None) -> TensorRtRunner:
+        """Load an engine, after its manifest was checked against this machine.
+
+        Args:
+            path: The engine, with its manifest beside it.
+            device: Where to run; None: the first CUDA device.
+            machine: What to run on; found if not given.
+
+        Raises:
+            EngineMismatchError: If the engine is missing, damaged or for another machine.
+            DeviceError: If there is no such GPU.
+            MissingDependencyError: If TensorRT or a package for GPU memory is not installed.
+            InferenceError: If TensorRT cannot load the engine.
+        """
+        device = device or Device("cuda")
+        if device.kind == "cpu":
+            raise DeviceError(
+                f"{path} is a TensorRT engine and runs on NVIDIA GPUs only; on the CPU run its .onnx file"
+            )
+        manifest = read_manifest(path)
+        machine = machine or _find_machine(path, manifest, device)
+        try:
+            check_machine(path, manifest, machine.library, machine.gpu)
+            return cls(path, manifest, machine, device)
+        except BaseException:
+            with machine.memory.current():
+                machine.memory.close()
+            raise
+
+    def run(
+        self,
+        frames: NDArray[np.uint8],
+        outputs: Sequence[OutputName],
+        *,
+        class_map: NDArray[np.uint8] | None = None,
+    ) -> dict[OutputName, NDArray[Any]]:
+        """See `Runner.run`; a batch larger than the engine's is run in parts.
+
+        Raises:
+            FrameError: If no profile of the engine admits frames of this size.
+        """
+        batch, height, width, _ = frames.shape
+        results: dict[OutputName, NDArray[Any]] = {}
+        for name in outputs:
+            layout = self._outputs[name]
+            given = class_map if name == "class_map" else None
+            results[name] = np.empty(layout.shape(batch, height, width), layout.dtype) if given is None else given
+        with self._memory.current():
+            profile = self._profile_for(ImageSize(height, width))
+            under_way: deque[Lane] = deque()
+            try:
+                for start in range(0, batch, profile.max_batch):
+                    part = slice(start, start + profile.max_batch)
+                    lane = profile.take(under_way)
+                    try:
+                        lane.submit(frames[part], {name: array[part] for name, array in results.items()})
+                    except BaseException:
+                        profile.give_back(lane)
+                        raise
+                    under_way.append(lane)
+            except BaseException:
+                with suppress(InferenceError):  # the first failure is the one to report
+                    profile.finish_all(under_way)
+                raise
+            profile.finish_all(under_way)
+        return results
+
+    def close(self) -> None:
+        """See `Runner.close`; waits for calls under way in other threads."""
+        with self._setup:
+            if self._closed:
+                return
+            self._closed = True
+        for profile in self._profiles.values():
+            profile.retire()
+        with self._memory.current():
+            self._profiles.clear()  # contexts before their engine, the engine before its runtime
+            self._engine = None
+            self._runtime = None
+            self._memory.close()
+
+    def _profile_for(self, size: ImageSize) -> _Profile:
+        """The tightest profile that admits frames of a size, set up on first use."""
+        fitting = [profile for profile in self._manifest.profiles if profile.admits(size)]
+        if not fitting:
+            raise self._outside(size)
+        best = min(fitting, key=lambda profile: profile.max.height * profile.max.width)
+        with self._setup:
+            if self._closed:
+                raise InferenceError("the runner is closed; open the model again")
+            if best not in self._profiles:
+                self._profiles[best] = self._set_up(best)
+            return self._profiles[best]
+
+    def _set_up(self, profile: OptimizationProfile) -> _Profile:
+        strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE  # memory for this profile only
+        context = self._engine.create_execution_context(strategy)
+        if context is None:
+            raise InferenceError(
+                f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
+                f"{self._log.take_errors() or 'TensorRT gave no reason'}"
+            )
+        stream = self._memory.stream()
+        index = self._manifest.profiles.index(profile)
+        if not context.set_optimization_profile_async(index, stream.handle):
+            raise InferenceError(
+                f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
+                f"{self._log.take_errors() or 'TensorRT gave no reason'}"
+            )
+        stream.synchronize()
+        shared = ProfileContext(context, profile, stream, self._log)
+        return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch)
+
+    def _outside(self, size: ImageSize) -> FrameError:
+        ranges = " or ".join(f"{profile.min}..{profile.max}" for profile in self._manifest.profiles)
+        first = self._manifest.profiles[0]
+        smallest = ImageSize(min(first.min.height, size.height), min(first.min.width, size.width))
+        largest = ImageSize(max(first.max.height, size.height), max(first.max.width, size.width))
+        onnx = onnx_path(self._path, self._manifest)
+        return FrameError(
+            f"frames of {size} are outside the sizes this engine was built for ({ranges}). Resize them, or rebuild it: "
+            f"fcnrt build {onnx} -o {self._path} --profile {smallest},{first.opt},{largest}"
+        )
+
+    def _check_engine(self) -> None:
+        """Raise unless the engine has the tensors and profiles that its manifest says."""
+        engine, trt = self._engine, self._trt
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        outputs = sorted(name for name in names if name not in inputs)
+        types = {"class_map": trt.DataType.UINT8, "confidence": trt.DataType.UINT8, "logits": trt.DataType.FLOAT}
+        wrong = [name for name in outputs if engine.get_tensor_dtype(name) != types.get(name)]
+        if (
+            inputs != ["image"]
+            or outputs != sorted(self.spec.outputs)
+            or wrong
+            or engine.num_optimization_profiles != len(self._manifest.profiles)
+        ):
+            raise EngineMismatchError(
+                f"{self._path} is not what its manifest says: it takes {', '.join(inputs)}, returns "
+                f"{', '.join(outputs)} and has {engine.num_optimization_profiles} profiles. "
+                f"Rebuild it: {rebuild_command(self._path, self._manifest)}"
+            )
+
+
+class _Profile:
+    """The lanes of a profile, lent to one batch at a time."""
+
+    def __init__(self, lanes: Sequence[Lane], max_batch: int) -> None:
+        self.max_batch = max_batch
+        self._count = len(lanes)
+        # The lane used last comes first: one caller alone then fills the buffers of one. None: no lane will come.
+        self._free: queue.LifoQueue[Lane | None] = queue.LifoQueue()
+        for lane in lanes:
+            self._free.put(lane)
+
+    def take(self, under_way: deque[Lane]) -> Lane:
+        """A free lane; if there is none, the caller's own oldest batch is finished first.
+
+        Callers that kept a lane while they wait for another could wait for each other for ever.
+        """
+        while under_way:
+            try:
+                lane = self._free.get_nowait()
+                break
+            except queue.Empty:
+                self.finish(under_way)
+        else:
+            lane = self._free.get()
+        if lane is None:
+            self._free.put(None)
+            raise InferenceError("the runner is closed; open the model again")
+        return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """Make a lane free again."""
+        self._free.put(lane)
+
+    def finish(self, under_way: deque[Lane]) -> None:
+        """Collect the oldest of the caller's batches and free its lane."""
+        lane = under_way.popleft()
+        try:
+            lane.collect()
+        finally:
+            self.give_back(lane)
+
+    def finish_all(self, under_way: deque[Lane]) -> None:
+        """Collect all of the caller's batches, also behind one that failed."""
+        try:
+            while under_way:
+                self.finish(under_way)
+        finally:
+            if under_way:
+                self.finish_all(under_way)
+
+    def retire(self) -> None:
+        """Wait for all lanes to be free, and lend none any more."""
+        for _ in range(self._count):
+            self._free.get()
+        self._free.put(None)
+
+
+def _find_machine(path: Path, manifest: EngineManifest, device: Device) -> Machine:
+    gpu = find_gpu(device.index)
+    if gpu is None:
+        raise DeviceError(
+            f"{path} is a TensorRT engine and needs {device}: no such NVIDIA GPU was found (nvidia-smi must list it). "
+            "On the CPU run the .onnx file it was built from"
+        )
+    library = load_flavor(manifest.key.flavor)
+    return Machine(library, gpu, open_device_memory(device.index))
+
+
+def _output_layouts(manifest: EngineManifest) -> dict[OutputName, OutputLayout]:
+    byte, single = np.dtype(np.uint8), np.dtype(np.float32)
+    known: dict[OutputName, OutputLayout] = {
+        "class_map": OutputLayout(byte),
+        "confidence": OutputLayout(byte),
+        "logits": OutputLayout(single, manifest.spec.num_classes),
+    }
+    return {name: known[name] for name in manifest.spec.outputs}

@@ -1,0 +1,547 @@
+"""The TensorRT runner against a TensorRT and a GPU made of numpy: everything but TensorRT and CUDA themselves.
+
+The fake GPU is as unkind as a real one may be: work that was queued on a stream is done late, other streams first,
+and memory that was not written holds garbage. A missing wait or a buffer reused too early gives a wrong result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fcnrt.runtime.errors import (
+    DeviceError,
+    EngineMismatchError,
+    FrameError,
+    InferenceError,
+    MissingDependencyError,
+    ModelFileError,
+)
+from fcnrt.runtime.manifest import EngineKey, EngineManifest, manifest_path, write_engine
+from fcnrt.runtime.optimization_profile import OptimizationProfile
+from fcnrt.runtime.runners import open_runner
+from fcnrt.runtime.runners._tensorrt import Machine, TensorRtRunner
+from fcnrt.runtime.runners.device import Device
+from fcnrt.runtime.runners.gpu import Gpu
+from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.spec import ModelSpec, OutputName
+
+GPU = Gpu("NVIDIA Fake", "8.9", 8 << 30)
+SMALL, LARGE = map(OptimizationProfile.parse, ("4x4,8x8,16x16", "8x8,32x32,40x60"))
+GARBAGE = 0xA5
+
+
+class FakeEvent:
+    def __init__(self) -> None:
+        self.recorded: tuple[FakeStream, int] | None = None
+
+    def record(self, stream: FakeStream) -> None:
+        stream.queued.append(lambda: None)
+        self.recorded = (stream, stream.issued)
+        stream.issued += 1
+
+
+class FakeStream:
+    def __init__(self, memory: FakeMemory, handle: int) -> None:
+        self.memory, self.handle = memory, handle
+        self.queued: list[Any] = []  # functions, and (stream, position) to wait for
+        self.issued = self.done = 0
+
+    def add(self, work: Any) -> None:
+        with self.memory.lock:
+            self.queued.append(work)
+            self.issued += 1
+
+    def wait(self, event: FakeEvent) -> None:
+        assert event.recorded is not None, "waiting for an event that was never recorded waits for nothing"
+        self.add(event.recorded)
+
+    def synchronize(self) -> None:
+        with self.memory.lock:
+            self.memory.run_until_idle(last=self)
+        if self.memory.failure:
+            raise InferenceError(self.memory.failure)
+
+    def step(self) -> bool:
+        """Do the next piece of work, unless it has to wait; whether anything was done."""
+        if not self.queued:
+            return False
+        work = self.queued[0]
+        if isinstance(work, tuple):
+            stream, position = work
+            if stream.done <= position:
+                return False
+        else:
+            work()
+        self.queued.pop(0)
+        self.done += 1
+        return True
+
+
+class FakeMemory:
+    name = "fake"
+
+    def __init__(self, *, limit: int = 1 << 30) -> None:
+        self.lock = threading.RLock()
+        self.limit = limit
+        self.used = 0
+        self.blocks: dict[int, np.ndarray] = {}
+        self.streams: dict[int, FakeStream] = {}
+        self.host_blocks = 0
+        self.failure = ""
+        self.depth = threading.local()
+        self.closed = False
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        self.depth.value = getattr(self.depth, "value", 0) + 1
+        try:
+            yield
+        finally:
+            self.depth.value -= 1
+
+    def _check(self) -> None:
+        assert getattr(self.depth, "value", 0) > 0, "the GPU is not current in this thread"
+        assert not self.closed, "the memory was released"
+
+    def allocate(self, size: int) -> int:
+        self._check()
+        self.used += size
+        if self.used > self.limit:
+            raise InferenceError(f"not enough memory on the GPU for {size:,} more bytes")
+        address = 4096 * (1 + len(self.blocks))
+        self.blocks[address] = np.full(size, GARBAGE, np.uint8)
+        return address
+
+    def allocate_host(self, size: int) -> np.ndarray:
+        self._check()
+        self.host_blocks += 1
+        return np.full(size, GARBAGE, np.uint8)
+
+    def stream(self) -> FakeStream:
+        self._check()
+        stream = FakeStream(self, 77 + len(self.streams))
+        self.streams[stream.handle] = stream
+        return stream
+
+    def event(self) -> FakeEvent:
+        self._check()
+        return FakeEvent()
+
+    def upload(self, address: int, host: np.ndarray, stream: FakeStream) -> None:
+        self._check()
+
+        def copy() -> None:
+            self.blocks[address][: host.size] = host
+
+        stream.add(copy)
+
+    def download(self, host: np.ndarray, address: int, stream: FakeStream) -> None:
+        self._check()
+
+        def copy() -> None:
+            host[:] = self.blocks[address][: host.size]
+
+        stream.add(copy)
+
+    def run_until_idle(self, *, last: FakeStream) -> None:
+        """Everything that was queued, all other streams before the one that is waited for."""
+        order = [stream for stream in self.streams.values() if stream is not last] + [last]
+        while any(stream.step() for stream in order):
+            pass
+        assert not last.queued, "a stream waits for something that never happens"
+
+    def close(self) -> None:
+        self._check()
+        self.closed = True
+
+
+class FakeContext:
+    """Computes what `tiny_model` computes: the strongest channel of every pixel."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.profile = -1
+        self.shape: tuple[int, ...] = ()
+        self.user = 0
+        self.addresses: dict[str, int] = {}
+
+    def set_optimization_profile_async(self, index: int, stream_handle: int) -> bool:
+        self.profile = index
+        return "profile" not in self.engine.trt.refused
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        profile = self.engine.trt.profiles[self.profile]
+        batch, height, width, channels = shape
+        self.shape = shape
+        self.user = threading.get_ident()
+        time.sleep(0.0005)  # an invitation to other threads, which must not come in between
+        return (
+            "shape" not in self.engine.trt.refused
+            and name == "image"
+            and 1 <= batch <= profile.max_batch
+            and profile.min.height <= height <= profile.max.height
+            and profile.min.width <= width <= profile.max.width
+            and channels == 3
+        )
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return "address" not in self.engine.trt.refused
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        trt = self.engine.trt
+        assert self.user == threading.get_ident(), "two threads use one context at a time"
+        if "execute" in trt.refused:
+            trt.loggers[-1].log(1, "IExecutionContext::enqueueV3: Error Code 1: Cask (no kernel image)")
+            return False
+        shape, addresses = self.shape, dict(self.addresses)
+        assert set(addresses) == {"image", *trt.outputs}
+        trt.batches.append(shape[0])
+        memory: FakeMemory = trt.memory
+
+        def compute() -> None:
+            size = int(np.prod(shape))
+            frames = memory.blocks[addresses["image"]][:size].reshape(shape)
+            values = {
+                "class_map": frames.argmax(-1).astype(np.uint8),
+                "confidence": frames.max(-1),
+                "logits": np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(np.float32),
+            }
+            for name in trt.outputs:
+                data = values[name].reshape(-1).view(np.uint8)
+                memory.blocks[addresses[name]][: data.size] = data
+
+        memory.streams[stream_handle].add(compute)
+        return True
+
+
+class FakeEngine:
+    def __init__(self, trt: FakeTrt) -> None:
+        self.trt = trt
+        self.num_optimization_profiles = len(trt.profiles)
+        self.num_io_tensors = 1 + len(trt.outputs)
+
+    def get_tensor_name(self, index: int) -> str:
+        return ("image", *self.trt.outputs)[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return "input" if name == "image" else "output"
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return self.trt.types.get(name, "uint8")
+
+    def create_execution_context(self, strategy: str) -> FakeContext | None:
+        assert strategy == "on profile change"
+        self.trt.contexts += 1
+        return None if "context" in self.trt.refused else FakeContext(self)
+
+
+class FakeTrt:
+    """The part of TensorRT's module that running an engine takes."""
+
+    TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
+    DataType = SimpleNamespace(UINT8="uint8", FLOAT="float")
+    ExecutionContextAllocationStrategy = SimpleNamespace(ON_PROFILE_CHANGE="on profile change")
+
+    class ILogger:
+        def __init__(self) -> None:
+            pass
+
+    def __init__(
+        self, memory: FakeMemory, profiles: Sequence[OptimizationProfile], outputs: Sequence[OutputName]
+    ) -> None:
+        self.memory, self.profiles, self.outputs = memory, profiles, outputs
+        self.refused: set[str] = set()
+        self.types = {"logits": "float"}
+        self.loggers: list[Any] = []
+        self.batches: list[int] = []
+        self.contexts = 0
+        self.plans: list[bytes] = []
+
+    def Runtime(self, logger: Any) -> Any:  # noqa: N802
+        self.loggers.append(logger)
+
+        def deserialize(plan: bytes) -> FakeEngine | None:
+            self.plans.append(plan)
+            if "plan" in self.refused:
+                logger.log(1, "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Version tag mismatch)")
+                return None
+            return FakeEngine(self)
+
+        return SimpleNamespace(deserialize_cuda_engine=deserialize)
+
+
+class Setup:
+    """An engine file, and the fake machine that runs it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: ModelSpec,
+        *,
+        profiles: Sequence[OptimizationProfile] = (SMALL, LARGE),
+        outputs: tuple[OutputName, ...] = ("class_map",),
+    ) -> None:
+        self.path = folder / "tiny.engine"
+        plan = b"plan"
+        self.manifest = EngineManifest(
+            key=EngineKey(
+                onnx_sha256="0" * 64,
+                flavor="tensorrt",
+                version="11.4.0",
+                gpu=GPU.name,
+                compute_capabilities=("8.9",),
+                profiles=tuple(map(str, profiles)),
+                max_batch=profiles[0].max_batch,
+                workspace_bytes=None,
+                optimization_level=None,
+            ),
+            profiles=tuple(profiles),
+            onnx_name="tiny.onnx",
+            onnx_bytes=1,
+            engine_bytes=len(plan),
+            engine_sha256=hashlib.sha256(plan).hexdigest(),
+            convolutions={"fp32": 1},
+            spec=replace(spec, outputs=outputs),
+        )
+        write_engine(self.path, plan, self.manifest)
+        self.memory = FakeMemory()
+        self.trt = FakeTrt(self.memory, profiles, outputs)
+        self.machine = Machine(TensorRtLibrary("tensorrt", "11.4.0", self.trt), GPU, self.memory)
+
+    def open(self) -> TensorRtRunner:
+        return TensorRtRunner.open(self.path, device=None, machine=self.machine)
+
+
+@pytest.fixture
+def make_setup(tmp_path: Path, tiny_spec: ModelSpec) -> Callable[..., Setup]:
+    return lambda **options: Setup(tmp_path, tiny_spec, **options)
+
+
+@pytest.fixture
+def setup(make_setup: Callable[..., Setup]) -> Setup:
+    return make_setup()
+
+
+def frames(batch: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, batch, height, width]).integers(0, 256, (batch, height, width, 3), np.uint8)
+
+
+def test_computes(setup: Setup) -> None:
+    image = frames(1, 10, 12)
+    with Segmenter(setup.open()) as segmenter:
+        assert (segmenter.backend, segmenter.device) == ("tensorrt", "cuda:0")
+        np.testing.assert_array_equal(segmenter(image[0]), image[0].argmax(-1))
+    assert setup.trt.plans == [b"plan"]
+
+
+def test_all_outputs(make_setup: Callable[..., Setup]) -> None:
+    image = frames(1, 9, 7)
+    with Segmenter(make_setup(outputs=("class_map", "confidence", "logits")).open()) as segmenter:
+        prediction = segmenter.predict(image[0])
+    np.testing.assert_array_equal(prediction.class_map, image[0].argmax(-1))
+    np.testing.assert_array_equal(prediction.confidence, image[0].max(-1))
+    np.testing.assert_array_equal(prediction.logits, image[0].transpose(2, 0, 1).astype(np.float32))
+
+
+def test_memory_for_an_output_is_page_locked_when_it_is_wanted(make_setup: Callable[..., Setup]) -> None:
+    setup = make_setup(outputs=("class_map", "logits"))
+    runner = setup.open()
+    runner.run(frames(1, 8, 8), ("class_map",))
+    before = setup.memory.host_blocks
+    runner.run(frames(1, 8, 8), ("class_map", "logits"))
+    assert setup.memory.host_blocks == before + 1
+
+
+def test_writes_into_the_callers_buffer(setup: Setup) -> None:
+    image, out = frames(1, 10, 12), np.zeros((1, 10, 12), np.uint8)
+    results = setup.open().run(image, ("class_map",), class_map=out)
+    assert results["class_map"] is out
+    np.testing.assert_array_equal(out, image.argmax(-1))
+
+
+def test_results_belong_to_the_caller(setup: Setup) -> None:
+    runner = setup.open()
+    images = [frames(1, 10, 12, seed) for seed in range(3)]
+    results = [runner.run(image, ("class_map",))["class_map"] for image in images]
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, image.argmax(-1))
+
+
+def test_buffers_are_made_once_per_profile(setup: Setup) -> None:
+    runner = setup.open()
+    runner.run(frames(1, 5, 5), ("class_map",))
+    small, contexts = len(setup.memory.blocks), setup.trt.contexts
+    for height in range(4, 17):
+        runner.run(frames(1, height, 6), ("class_map",))
+    assert (len(setup.memory.blocks), setup.trt.contexts) == (small, contexts) == (4, 1)
+    runner.run(frames(1, 30, 50), ("class_map",))
+    assert (len(setup.memory.blocks), setup.trt.contexts) == (8, 2)
+    assert max(block.size for block in setup.memory.blocks.values()) == 40 * 60 * 3
+
+
+@pytest.mark.parametrize(("size", "blocks"), [((8, 8), [16 * 16]), ((17, 8), [40 * 60]), ((40, 60), [40 * 60])])
+def test_takes_the_tightest_profile(setup: Setup, size: tuple[int, int], blocks: list[int]) -> None:
+    setup.open().run(frames(1, *size), ("class_map",))
+    assert sorted({block.size for block in setup.memory.blocks.values()})[:1] == blocks
+
+
+@pytest.mark.parametrize("size", [(3, 8), (41, 20), (20, 61), (5, 50)])
+def test_refuses_sizes_outside_every_profile(setup: Setup, size: tuple[int, int]) -> None:
+    message = (
+        rf"frames of {size[0]}x{size[1]} are outside the sizes this engine was built for "
+        r"\(4x4\.\.16x16 or 8x8\.\.40x60\)\. Resize them, or rebuild it: "
+        r"fcnrt build .*tiny\.onnx -o .*tiny\.engine --profile "
+        rf"{min(4, size[0])}x{min(4, size[1])},8x8,{max(16, size[0])}x{max(16, size[1])}$"
+    )
+    with pytest.raises(FrameError, match=message):
+        setup.open().run(frames(1, *size), ("class_map",))
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(1, [1]), (2, [2]), (3, [2, 1]), (7, [2, 2, 2, 1])])
+def test_a_larger_batch_is_run_in_parts(make_setup: Callable[..., Setup], batch: int, parts: list[int]) -> None:
+    setup = make_setup(profiles=(replace(SMALL, max_batch=2),))
+    images = frames(batch, 6, 11)
+    results = setup.open().run(images, ("class_map",))
+    np.testing.assert_array_equal(results["class_map"], images.argmax(-1))
+    assert setup.trt.batches == parts
+
+
+def test_many_threads(make_setup: Callable[..., Setup]) -> None:
+    setup = make_setup(profiles=(replace(SMALL, max_batch=2), replace(LARGE, max_batch=2)))
+    runner = setup.open()
+
+    def segment(seed: int) -> bool:
+        images = frames(1 + seed % 5, 8 + seed % 9, 8 + seed % 7, seed)
+        return np.array_equal(runner.run(images, ("class_map",))["class_map"], images.argmax(-1))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(segment, range(60)))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("shape", r"TensorRT refused frames of shape \(1, 8, 8, 3\): it gave no reason"),
+        ("address", "TensorRT refused the address of image"),
+        ("execute", r"TensorRT refused to run frames of shape \(1, 8, 8, 3\): Cask \(no kernel image\)"),
+        ("context", "not enough memory on cuda:0 for frames of 16x16, batch 1: TensorRT gave no reason"),
+        ("profile", "not enough memory on cuda:0 for frames of 16x16, batch 1"),
+    ],
+)
+def test_every_refusal_of_tensorrt_is_an_error_and_passes(setup: Setup, step: str, message: str) -> None:
+    runner, image = setup.open(), frames(1, 8, 8)
+    setup.trt.refused.add(step)
+    for _ in range(5):  # more often than there are lanes
+        with pytest.raises(InferenceError, match=message):
+            runner.run(image, ("class_map",))
+    setup.trt.refused.clear()
+    np.testing.assert_array_equal(runner.run(image, ("class_map",))["class_map"], image.argmax(-1))
+
+
+def test_a_failure_on_the_gpu_is_an_error(make_setup: Callable[..., Setup]) -> None:
+    setup = make_setup(profiles=(SMALL,))
+    runner, images = setup.open(), frames(5, 8, 8)
+    runner.run(images, ("class_map",))
+    setup.memory.failure = "CUDA failed in cudaStreamSynchronize: an illegal memory access was encountered"
+    for _ in range(3):
+        with pytest.raises(InferenceError, match="illegal memory access"):
+            runner.run(images, ("class_map",))
+    setup.memory.failure = ""
+    np.testing.assert_array_equal(runner.run(images, ("class_map",))["class_map"], images.argmax(-1))
+
+
+def test_memory_that_does_not_suffice(setup: Setup) -> None:
+    setup.memory.limit = 1000
+    with pytest.raises(InferenceError, match="not enough memory on the GPU for"):
+        setup.open().run(frames(1, 8, 8), ("class_map",))
+
+
+def test_closed(setup: Setup) -> None:
+    runner = setup.open()
+    runner.run(frames(1, 8, 8), ("class_map",))
+    runner.close()
+    runner.close()
+    assert setup.memory.closed
+    with pytest.raises(InferenceError, match="the runner is closed"):
+        runner.run(frames(1, 8, 8), ("class_map",))
+
+
+def test_refused_plan(setup: Setup) -> None:
+    setup.trt.refused.add("plan")
+    message = r"TensorRT 11\.4\.0 cannot load .*: Serialization \(Version tag mismatch\)\. Rebuild it: fcnrt build"
+    with pytest.raises(InferenceError, match=message):
+        setup.open()
+    assert setup.memory.closed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda setup: setattr(setup.trt, "profiles", [SMALL]), "returns class_map and has 1 profiles"),
+        (lambda setup: setattr(setup.trt, "outputs", ("logits",)), "takes image, returns logits and has 2 profiles"),
+        (lambda setup: setup.trt.types.update(class_map="float"), "is not what its manifest says"),
+    ],
+)
+def test_engine_that_is_not_what_its_manifest_says(
+    setup: Setup, change: Callable[[Setup], object], message: str
+) -> None:
+    change(setup)
+    with pytest.raises(EngineMismatchError, match=message):
+        setup.open()
+
+
+def test_another_machine_is_refused_before_tensorrt_sees_the_engine(setup: Setup) -> None:
+    setup.machine = replace(setup.machine, gpu=replace(GPU, name="NVIDIA Other"))
+    with pytest.raises(EngineMismatchError, match="was built for an NVIDIA Fake; this machine has an NVIDIA Other"):
+        setup.open()
+    assert setup.trt.plans == []
+    assert setup.memory.closed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b"pla"), "has 3 bytes, its manifest says 4"),
+        (lambda path: path.write_bytes(b"PLAN"), "is damaged"),
+        (lambda path: path.unlink(), "does not exist"),
+        (lambda path: manifest_path(path).unlink(), "has no manifest"),
+        (lambda path: path.with_name("tiny.onnx").write_bytes(b"another"), "was built from another tiny.onnx"),
+    ],
+)
+def test_damaged_files_are_refused_before_tensorrt_sees_them(
+    setup: Setup, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(setup.path)
+    with pytest.raises(EngineMismatchError, match=message):
+        setup.open()
+    assert setup.trt.plans == []
+
+
+def test_the_cpu_is_refused(setup: Setup) -> None:
+    with pytest.raises(DeviceError, match=r"tiny\.engine is a TensorRT engine and runs on NVIDIA GPUs only"):
+        TensorRtRunner.open(setup.path, device=Device("cpu"), machine=setup.machine)
+
+
+@pytest.mark.parametrize("backend", ["auto", "tensorrt"])
+def test_an_engine_file_is_opened_with_tensorrt(setup: Setup, backend: Any) -> None:
+    with pytest.raises((DeviceError, EngineMismatchError, MissingDependencyError), match=r"tiny\.engine|TensorRT"):
+        open_runner(setup.path, backend=backend, device="cuda:99")
+
+
+def test_an_engine_file_is_not_for_onnxruntime(setup: Setup) -> None:
+    with pytest.raises(ModelFileError, match=r"is a TensorRT engine; ONNX Runtime runs the \.onnx file"):
+        open_runner(setup.path, backend="onnxruntime")
