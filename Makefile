@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := __init__.py __main__.py cli training benchmarks export datasets fcn_models runtime
+TENSORRT_BINDINGS := tensorrt_cu12_bindings==10.0.1 tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings==11.4.0.106
 
 # The demo's files are made once and again when what they are made from changes.
 .PHONY: help install demo test check format lint types layers benchmark clean
@@ -18,6 +18,10 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[cpu,export,rtx]" --group dev
+	@# The interface of each TensorRT that is supported, without its libraries: 1 MB each, for tests/test_tensorrt_api.py.
+	-@for release in $(TENSORRT_BINDINGS); do \
+		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \
+	done
 	@# Type checkers know packages by their folder's name: this link is the folder `fcnrt`, whatever the clone is called.
 	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/fcnrt
 	touch $@

@@ -97,8 +97,8 @@ def count_convolutions(parsed: ParsedNetwork, precision: Precision) -> dict[str,
     Raises:
         EngineBuildError: If a layer has another type than the metadata promise.
     """
-    types = parsed.trt.DataType
-    names = {types.HALF: "fp16", types.FLOAT: "fp32"}
+    trt = parsed.trt
+    names = {trt.DataType.HALF: "fp16", trt.DataType.FLOAT: "fp32"}
     counts: dict[str, int] = {}
     wrong = []
     for layer in _convolutions(parsed):
@@ -115,8 +115,8 @@ def count_convolutions(parsed: ParsedNetwork, precision: Precision) -> dict[str,
     return counts
 
 
-def _planned(layer: str, precision: Precision) -> Precision:
-    return "fp32" if layer.startswith(_FLOAT_IN_FP16) else precision
+def _planned(name: str, precision: Precision) -> Precision:
+    return "fp32" if name.startswith(_FLOAT_IN_FP16) else precision
 
 
 def _convolutions(parsed: ParsedNetwork) -> Iterator[Any]:

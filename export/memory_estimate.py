@@ -75,13 +75,12 @@ class _Step:
 
 def _steps(parsed: ParsedNetwork) -> list[_Step] | None:
     trt, network = parsed.trt, parsed.network
-    kinds = trt.LayerType
-    in_place = (kinds.ACTIVATION, kinds.ELEMENTWISE, kinds.CAST, kinds.SHUFFLE)
+    in_place = (trt.LayerType.ACTIVATION, trt.LayerType.ELEMENTWISE, trt.LayerType.CAST, trt.LayerType.SHUFFLE)
     steps = []
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         outputs = [layer.get_output(i) for i in range(layer.num_outputs)]
-        if layer.type == kinds.CONSTANT or all(output.is_shape_tensor for output in outputs):
+        if layer.type == trt.LayerType.CONSTANT or all(output.is_shape_tensor for output in outputs):
             continue  # weights are counted on their own; sizes are computed on the CPU
         if any(length < 0 for output in outputs for length in output.shape):
             return None

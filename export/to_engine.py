@@ -272,14 +272,14 @@ def _configure(parsed: ParsedNetwork, options: EngineOptions, plan: EnginePlan) 
         _set_compute_capabilities(trt, config, options.compute_capabilities)
     name = parsed.network.get_input(0).name
     for asked in plan.profiles:
-        profile = builder.create_optimization_profile()
-        profile.set_shape(
+        shapes = builder.create_optimization_profile()
+        shapes.set_shape(
             name,
             (1, asked.min.height, asked.min.width, 3),
             (asked.max_batch, asked.opt.height, asked.opt.width, 3),
             (asked.max_batch, asked.max.height, asked.max.width, 3),
         )
-        if config.add_optimization_profile(profile) == -1:
+        if config.add_optimization_profile(shapes) == -1:
             raise EngineBuildError(f"TensorRT refuses the profile {asked}: {parsed.log.take_errors()}")
     return config
 

@@ -54,7 +54,7 @@ class ProfileContext:
     def __init__(self, context: Any, profile: OptimizationProfile, stream: Stream, log: MessageLog) -> None:
         self.profile = profile
         self.stream = stream
-        self._context = context
+        self._execution = context
         self._log = log
         self._turn = threading.Lock()
 
@@ -66,12 +66,12 @@ class ProfileContext:
         """
         with self._turn:
             self.stream.wait(lane.uploaded)
-            if not self._context.set_input_shape("image", shape):
+            if not self._execution.set_input_shape("image", shape):
                 raise self._refused(f"frames of shape {shape}")
             for name, address in addresses.items():
-                if not self._context.set_tensor_address(name, address):
+                if not self._execution.set_tensor_address(name, address):
                     raise self._refused(f"the address of {name}")
-            if not self._context.execute_async_v3(self.stream.handle):
+            if not self._execution.execute_async_v3(self.stream.handle):
                 raise self._refused(f"to run frames of shape {shape}")
             lane.computed.record(self.stream)
 
