@@ -111,9 +111,29 @@ def _compare(
     with status("loading weights") as progress:
         checkpoint = _load_reference(model, reference)
         found = verify_deployment(model, checkpoint, data=data, limit=limit, device=device, progress=progress)
+        _write_reports(found, checkpoint.palette, html, junit)
     for line in _describe(found):
         typer.echo(line)
+    if html is not None:
+        typer.echo(f"  worst frames side by side: {html}")
+    elif not found.parity.passed:
+        typer.echo("  for the worst frames side by side, add: --html verify.html")
     return found.parity.passed
+
+
+def _write_reports(
+    found: Verification, palette: tuple[tuple[int, int, int], ...], html: Path | None, junit: Path | None
+) -> None:
+    from ..benchmarks.parity_html import render_html
+    from ..benchmarks.parity_junit import render_junit
+    from ..runtime.atomic import atomic_path
+
+    if html is not None:
+        with atomic_path(html) as temporary:
+            temporary.write_text(render_html(found, palette), encoding="utf-8")
+    if junit is not None:
+        with atomic_path(junit) as temporary:
+            temporary.write_text(render_junit(found), encoding="utf-8")
 
 
 def _load_reference(model: Path, reference: Path | None) -> Checkpoint:

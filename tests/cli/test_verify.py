@@ -112,13 +112,25 @@ def test_sound_file_against_its_checkpoint(fcnrt, sound: Path, checkpoint: Path,
     assert hop.startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✔ ")
 
 
-def test_faulty_file_is_explained(fcnrt, swapped: Path, checkpoint: Path, pictures: Path) -> None:
-    code, out, err = fcnrt("verify", swapped, "--reference", checkpoint, "--data", pictures)
+def test_faulty_file_is_explained(fcnrt, swapped: Path, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    html, junit = tmp_path / "verify.html", tmp_path / "verify.xml"
+    arguments = ("verify", swapped, "--reference", checkpoint, "--data", pictures)
+    code, out, err = fcnrt(*arguments, "--html", html, "--junit", junit)
     assert (code, err) == (1, "")
     lines = out.splitlines()
+    assert lines[-1] == f"  worst frames side by side: {html}"
+    assert "red and blue swapped" in html.read_text(encoding="utf-8")
+    assert "red and blue swapped" in junit.read_text(encoding="utf-8")
     assert lines[1].startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✘ ")
     assert "of the pixels differ and are no ties (allowed in fp32: 0.001 %)" in lines[2]
     assert lines[3].startswith("  looks like: red and blue swapped (")
+
+
+def test_reports_that_cannot_be_written(fcnrt, sound: Path, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "verify.html"
+    code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--html", missing)
+    assert code == 1
+    assert err == f"error: cannot write {missing}: No such file or directory\n"
 
 
 def test_another_network(fcnrt, sound: Path, tmp_path: Path) -> None:
