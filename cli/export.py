@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from ..runtime.spec import OutputName
+from .loading import (
+    AlignName,
+    ApproximateAlignOption,
+    ClassesOption,
+    VariantName,
+    WeightsName,
+    fetch_weights,
+    load_demo,
+    load_file,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,11 +26,8 @@ if TYPE_CHECKING:
 
     from ..export.compare import SizeParity
     from ..export.to_onnx import ExportResult
-    from ..fcn_models.checkpoint import Checkpoint
 
-# Written out again, because importing them would import torch; a test holds them against the originals.
-VariantName = Literal["fcn32s", "fcn16s", "fcn8s"]
-AlignName = Literal["same", "caffe"]
+# Written out again, because importing it would import torch; a test holds it against the original.
 _OPSETS = range(18, 24)
 
 
@@ -31,12 +38,15 @@ def export(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Weights to export (.pth, .safetensors); the bundled demo weights if not given."),
+        typer.Option(
+            help="Weights to export (.pth, .safetensors, .npz, .caffemodel); the bundled demo weights if not given."
+        ),
     ] = None,
     weights: Annotated[
-        Literal["vgg16-imagenet", "voc"] | None,
+        WeightsName | None,
         typer.Option(
-            help="Download published weights: an ImageNet-trained VGG16 to start training from, or the VOC nets."
+            help="Download published weights: the VOC nets of the paper's authors, torchvision's ResNet FCNs trained "
+            "on COCO, or an ImageNet-trained VGG16 to start training from."
         ),
     ] = None,
     num_classes: Annotated[
@@ -46,6 +56,8 @@ def export(
         AlignName | None,
         typer.Option(help="Padding scheme; chosen by the checkpoint's origin unless given.", show_default=False),
     ] = None,
+    approximate_align: ApproximateAlignOption = False,
+    classes: ClassesOption = None,
     precision: Annotated[
         Literal["fp32", "fp16"], typer.Option(help="Type the convolutions run in; frames and class maps stay uint8.")
     ] = "fp32",
@@ -83,7 +95,26 @@ def export(
     from .console import say, status
 
     with status("loading weights") as progress:
-        loaded, hint = _load(variant, checkpoint, weights, num_classes, align)
+        hint = ""
+        if checkpoint is None and weights is None:
+            if num_classes is not None or align is not None or approximate_align or classes is not None:
+                raise typer.BadParameter(
+                    "--num-classes, --align, --approximate-align and --classes go with --checkpoint or --weights"
+                )
+            loaded, hint = load_demo(variant), " (for real photographs: --checkpoint FILE or --weights voc)"
+        else:
+            wanted_variant: str | None = variant
+            if checkpoint is None:
+                assert weights is not None
+                checkpoint, wanted_variant = fetch_weights(weights, variant)
+            loaded = load_file(
+                checkpoint,
+                variant=wanted_variant,
+                num_classes=num_classes,
+                align=align,
+                approximate_align=approximate_align,
+                classes=classes,
+            )
         name = f"{loaded.model.config.variant}{'' if precision == 'fp32' else '-' + precision}.onnx"
         say(f"{loaded.model.config.variant} · {loaded.source}{hint}")
         result = export_onnx(
@@ -109,30 +140,6 @@ def _parse_outputs(text: str) -> list[OutputName]:
     if "class_map" not in names or len(set(names)) != len(names):
         raise typer.BadParameter("--outputs must name class_map, and each output once")
     return names  # type: ignore[return-value]
-
-
-def _load(
-    variant: VariantName | None,
-    checkpoint: Path | None,
-    weights: Literal["vgg16-imagenet", "voc"] | None,
-    num_classes: int | None,
-    align: AlignName | None,
-) -> tuple[Checkpoint, str]:
-    from ..export.demo import demo_checkpoint
-    from ..fcn_models.checkpoint import load_checkpoint
-    from ..fcn_models.weights import fetch
-    from .console import download_bar
-
-    if checkpoint is None and weights is None:
-        if num_classes is not None or align is not None:
-            raise typer.BadParameter("--num-classes and --align go with --checkpoint or --weights")
-        return demo_checkpoint(variant or "fcn8s"), " (for real photographs: --checkpoint FILE or --weights voc)"
-    if weights is not None:
-        variant = variant or "fcn8s"
-        with download_bar() as bar:
-            checkpoint = fetch("vgg16-imagenet" if weights == "vgg16-imagenet" else f"voc-{variant}", progress=bar)
-    assert checkpoint is not None
-    return load_checkpoint(checkpoint, variant=variant, align=align, num_classes=num_classes), ""
 
 
 def _read_samples(folder: Path) -> list[NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""`fcnrt info`: everything an exported file says about itself."""
+"""`fcnrt info`: everything an exported file or a checkpoint says about itself."""
 
 from __future__ import annotations
 
@@ -7,29 +7,52 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from .card import Card, print_card, size_text
+from .checkpoint_info import SUFFIXES, checkpoint_card, checkpoint_json
+from .loading import VariantName
 
+if TYPE_CHECKING:
     from ..runtime.onnx_header import OnnxHeader
 
 
 def info(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="File written by fcnrt export.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL.onnx|CHECKPOINT", help="File written by fcnrt export, or weights to export."),
+    ],
+    variant: Annotated[
+        VariantName | None,
+        typer.Option(help="Network of a checkpoint that does not tell it.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for programs to read.")] = False,
 ) -> None:
-    """Print what an exported model takes, returns and was made from; needs no backend."""
-    from rich.console import Console
-
+    """Print what an exported model takes, returns and was made from, or how a checkpoint will be understood."""
+    if model.suffix in SUFFIXES:
+        _checkpoint_info(model, variant, as_json)
+        return
     from ..runtime.onnx_header import read_onnx_header
 
     header = read_onnx_header(model)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     if as_json:
         typer.echo(_json(model, header))
-    elif console.is_terminal:
-        _print_rich(console, model, header)
     else:
-        _print_plain(model, header)
+        title = f"{header.spec.variant} · {size_text(header.file_bytes)}"
+        print_card(Card(model.name, title, _rows(header), header.spec.class_names, header.spec.palette))
+
+
+def _checkpoint_info(path: Path, variant: VariantName | None, as_json: bool) -> None:
+    from ..export.requirements import require_export_packages
+
+    require_export_packages("reading a checkpoint")
+    from ..fcn_models.checkpoint import load_checkpoint
+    from .console import status
+
+    with status("loading weights"):
+        checkpoint = load_checkpoint(path, variant=variant)
+    if as_json:
+        typer.echo(checkpoint_json(path, checkpoint))
+    else:
+        print_card(checkpoint_card(path, checkpoint))
 
 
 def _json(model: Path, header: OnnxHeader) -> str:
@@ -37,33 +60,6 @@ def _json(model: Path, header: OnnxHeader) -> str:
     from dataclasses import asdict
 
     return json.dumps({"file": str(model), **asdict(header)}, ensure_ascii=False)
-
-
-def _print_plain(model: Path, header: OnnxHeader) -> None:
-    typer.echo(f"{model.name} · {_title(header)}")
-    for label, value in _rows(header):
-        typer.echo(f"  {label:<12}{value}")
-    for index, (name, color) in enumerate(zip(header.spec.class_names, header.spec.palette, strict=True)):
-        typer.echo(f"  {index:>5}  #{bytes(color).hex()}  {name}")
-
-
-def _print_rich(console: Console, model: Path, header: OnnxHeader) -> None:
-    from rich.columns import Columns
-    from rich.padding import Padding
-    from rich.text import Text
-
-    console.print(Text.assemble((model.name, "bold"), f" · {_title(header)}"))
-    for label, value in _rows(header):
-        console.print(Text.assemble("  ", (f"{label:<12}", "dim"), value))
-    swatches = [
-        Text.assemble((f"{index:>3} ", "dim"), ("██", f"#{bytes(color).hex()}"), f" {name}")
-        for index, (name, color) in enumerate(zip(header.spec.class_names, header.spec.palette, strict=True))
-    ]
-    console.print(Padding(Columns(swatches, padding=(0, 2), column_first=True), (0, 0, 0, 2)), soft_wrap=False)
-
-
-def _title(header: OnnxHeader) -> str:
-    return f"{header.spec.variant} · {_size(header.file_bytes)}"
 
 
 def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
@@ -82,9 +78,3 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
         ("written by", f"fcnrt {spec.fcnrt_version}"),
         ("classes", str(spec.num_classes)),
     ]
-
-
-def _size(file_bytes: int) -> str:
-    if file_bytes < 1_000_000:
-        return f"{file_bytes / 1e3:.1f} kB"
-    return f"{file_bytes / 1e6:.1f} MB"

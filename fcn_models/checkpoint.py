@@ -19,7 +19,7 @@ from .checkpoint_file import METADATA_KEY, CheckpointFile, read_checkpoint_file,
 from .checkpoint_metadata import CheckpointMetadata, Palette
 from .fcn import Align
 from .fitting import check_finite, empty, fill, listing, weight_names
-from .foreign import AT_ONCE, aligned, approximation, check_agreement, import_foreign
+from .foreign import aligned, approximation, check_agreement, import_foreign
 from .network import Network
 from .preprocessing import PreprocessingName
 from .registry import NETWORKS
@@ -40,6 +40,8 @@ class Checkpoint:
         source: Where the weights came from, in words: the file's name and what is special about it.
         sha256: SHA-256 of the file, hexadecimal.
         notes: What was noted about the weights when they were saved.
+        approximated_align: Alignment the weights were trained with, if it is not the network's: its results are then
+            approximate.
     """
 
     model: Network
@@ -50,6 +52,7 @@ class Checkpoint:
     source: str
     sha256: str
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    approximated_align: str | None = None
 
 
 def load_checkpoint(
@@ -63,8 +66,8 @@ def load_checkpoint(
     Args:
         path: A ``.safetensors`` file, a Chainer ``.npz``, a ``.caffemodel``, or a file written by ``torch.save``: a
             state dict, or a training checkpoint with a state dict in it.
-        variant: Name of the network; needed only if the file does not tell. ``fcn8s_atonce`` is an FCN-8s whose skips
-            were scaled by 0.01 and 0.0001 in training; the result is an ``fcn8s`` with the scales in its score layers.
+        variant: Name of the network, one of the registry's; needed only if the file does not tell. ``fcn8s_atonce`` is
+            such a case: its tensors are those of an ``fcn8s``.
         align: ``same`` or ``caffe``, against the alignment that the weights were trained with. The result is then
             approximate, and `Checkpoint.source` says so.
         num_classes: Number of classes; needed only if the file does not tell (then 21 if left out).
@@ -73,7 +76,7 @@ def load_checkpoint(
         CheckpointError: If the file is unreadable, unsafe, of an unknown layout, or does not fit the network.
     """
     file = read_checkpoint_file(path)
-    _check_choice("variant", variant, (*NETWORKS, AT_ONCE))
+    _check_choice("variant", variant, tuple(NETWORKS))
     _check_choice("align", align, get_args(Align))
     if file.metadata is not None:
         return _load_own(path, file, variant, align, num_classes)
@@ -87,6 +90,7 @@ def load_checkpoint(
         layout=imported.layout,
         source=imported.source,
         sha256=sha256_of(path),
+        approximated_align=imported.approximated_align,
     )
 
 
@@ -173,6 +177,7 @@ def _load_own(
         source=path.name + approximation(trained, used),
         sha256=sha256_of(path),
         notes=metadata.notes,
+        approximated_align=None if trained.align == used.align else trained.align,
     )
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.client
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from ..runtime.errors import DownloadError
 
 Progress = Callable[[int, "int | None"], None]
 """Called with the bytes there are and the bytes there will be (None if the server does not say)."""
+
+MIRROR_VARIABLE = "FCNRT_WEIGHTS_MIRROR"
+"""Environment variable with the address of a folder that has the published files under their names."""
 
 _BLOCK = 1 << 18  # bytes
 _RANGE_NOT_SATISFIABLE = 416
@@ -30,13 +36,15 @@ class RemoteFile:
         algorithm: Hash function of `digest`.
         digest: Published hash, hexadecimal; perhaps only its first digits.
         page: Where a person can fetch it with a browser.
+        size_bytes: Published size, if there is one.
     """
 
     name: str
     url: str
-    algorithm: Literal["sha256", "md5"]
+    algorithm: Literal["sha256", "md5", "sha1"]
     digest: str
     page: str
+    size_bytes: int | None = None
 
     @property
     def by_hand(self) -> str:
@@ -47,7 +55,8 @@ class RemoteFile:
 def download(remote: RemoteFile, directory: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Path:
     """The file in a directory, downloaded if it is not there.
 
-    An interrupted download leaves a ``.part`` file, with which the next one goes on.
+    An interrupted download leaves a ``.part`` file, with which the next one goes on. Proxies are taken from the
+    environment (``https_proxy``, ``no_proxy``), and so is a mirror (`MIRROR_VARIABLE`); the hash is the same there.
 
     Args:
         remote: What to download.
@@ -63,6 +72,8 @@ def download(remote: RemoteFile, directory: Path, *, progress: Progress | None =
     if path.is_file():  # only complete files get this name
         return path
     part = directory / f"{remote.name}.part"
+    if mirror := os.environ.get(MIRROR_VARIABLE):
+        remote = dataclasses.replace(remote, url=f"{mirror.rstrip('/')}/{quote(remote.name)}")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _receive(remote, part, progress, timeout_s)
@@ -91,6 +102,11 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress | None, timeout_
         if not resumed:
             done = 0
         total = None if response.length is None else done + response.length
+        if total is not None and remote.size_bytes is not None and total != remote.size_bytes:
+            raise DownloadError(
+                f"{remote.url} offers {total:,} bytes, where {remote.name} has {remote.size_bytes:,}: another file, or "
+                f"an incomplete one. Try again later, {remote.by_hand}."
+            )
         with part.open("ab" if resumed else "wb") as file:
             for block in _blocks(response, remote, timeout_s):
                 file.write(block)
@@ -118,7 +134,10 @@ def _request(remote: RemoteFile, done: int, timeout_s: float) -> http.client.HTT
         raise DownloadError(
             f"cannot download {remote.name} from {remote.url}: {reason}. Check the connection, {remote.by_hand}."
         ) from exc
-    assert isinstance(response, http.client.HTTPResponse)
+    if not isinstance(response, http.client.HTTPResponse):
+        # urlopen knows more than HTTP, and an address may be the user's.
+        response.close()
+        raise DownloadError(f"{remote.url} is not an HTTP address; set {MIRROR_VARIABLE} to one that begins with http")
     return response
 
 

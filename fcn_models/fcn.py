@@ -15,10 +15,10 @@ from torch.nn.functional import max_pool2d, relu
 from .network import Network, NetworkConfig, crop
 from .upsampling import bilinear_conv_transpose
 
-Variant = Literal["fcn32s", "fcn16s", "fcn8s"]
+Variant = Literal["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"]
 Align = Literal["same", "caffe"]
 
-STRIDES: dict[Variant, int] = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
+STRIDES: dict[Variant, int] = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8, "fcn8s_atonce": 8}
 """Input pixels per pixel of the fused score map."""
 
 # The released Caffe nets pad the image by 100, so that any size survives five poolings and the unpadded 7x7 fc6.
@@ -26,7 +26,7 @@ _CAFFE_PAD = 100
 # Crops that undo it: where the deeper stream's first pixel lies on the skip's grid, and the image's first pixel on the
 # upsampled scores. They are exact for every size (Caffe derives them from the layers' coordinate maps).
 _CAFFE_SKIP_CROP = {"score_pool4": 5, "score_pool3": 9}
-_CAFFE_FINAL_CROP: dict[Variant, int] = {"fcn32s": 19, "fcn16s": 27, "fcn8s": 31}
+_CAFFE_FINAL_CROP = {32: 19, 16: 27, 8: 31}  # by stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class FCNConfig(NetworkConfig):
 
     Attributes:
         variant: Finest feature map that is fused: stride 32 (none), 16 (pool4) or 8 (pool4 and pool3).
+            ``fcn8s_atonce`` computes as ``fcn8s`` does; its authors scaled the pooled features by 0.01 and 0.0001, so
+            that all of it could be trained at once, and here these scales are part of the score layers' weights.
         num_classes: Number of classes, the background included (2..256).
         align: ``same``: convolutions keep the size, every crop is at 0. ``caffe``: the padding and crops of the
             released Caffe nets, which weights ported from Caffe need. Both align the skips exactly; weights fit both.
@@ -97,9 +99,9 @@ class FCN(Network):
         def upsampling(stride: int) -> nn.ConvTranspose2d:
             return bilinear_conv_transpose(classes, stride=stride, padding=stride // 2 if same else 0)
 
-        if config.variant == "fcn32s":
+        if config.stride == 32:
             self.upscore = upsampling(32)
-        elif config.variant == "fcn16s":
+        elif config.stride == 16:
             self.score_pool4 = nn.Conv2d(c4, classes, 1)
             self.upscore2 = upsampling(2)
             self.upscore16 = upsampling(16)
@@ -148,23 +150,23 @@ class FCN(Network):
         h = self.dropout(relu(self.fc6(h)))
         h = self.dropout(relu(self.fc7(h)))
         h = self.score_fr(h)
-        if self.config.variant != "fcn32s":
+        if self.config.stride <= 16:
             h = self._fuse(self.upscore2(h), self.score_pool4(pool4), "score_pool4")  # 1/16
-        if self.config.variant == "fcn8s":
+        if self.config.stride == 8:
             h = self._fuse(self.upscore_pool4(h), self.score_pool3(pool3), "score_pool3")  # 1/8
         return h
 
     @property
     def final_upsampling(self) -> nn.Module:
         """The layer that brings the fused scores to the image's resolution."""
-        if self.config.variant == "fcn32s":
+        if self.config.stride == 32:
             return self.upscore
-        return self.upscore16 if self.config.variant == "fcn16s" else self.upscore8
+        return self.upscore16 if self.config.stride == 16 else self.upscore8
 
     @property
     def final_crop(self) -> int:
         """Row and column of the upsampled scores where the image begins."""
-        return 0 if self.config.align == "same" else _CAFFE_FINAL_CROP[self.config.variant]
+        return 0 if self.config.align == "same" else _CAFFE_FINAL_CROP[self.config.stride]
 
     def _fuse(self, deep: torch.Tensor, skip: torch.Tensor, name: str) -> torch.Tensor:
         if self.config.align == "same":

@@ -12,7 +12,7 @@ import torch
 
 from ..runtime.errors import CheckpointError
 from .checkpoint_file import CheckpointFile
-from .fcn import FCN, STRIDES, FCNConfig, Variant
+from .fcn import FCN, FCNConfig, Variant
 from .fitting import COUNTER_SUFFIX, check_finite, empty, fill, weight_names
 from .layouts import PAPER, Layout, recognise
 from .native_layouts import NativeLayout, outputs_of
@@ -21,11 +21,10 @@ from .preprocessing import PreprocessingName
 
 _T = TypeVar("_T")
 
-AT_ONCE = "fcn8s_atonce"
-"""An FCN-8s trained in one go instead of in three stages: it scales the pooled features before it scores them."""
-
+_AT_ONCE: Variant = "fcn8s_atonce"
 _AT_ONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}
 _AT_ONCE_ARCH = "FCN8sAtOnce"  # what its trainer calls it
+_STARTED: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")  # what a training can make of a classifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +36,14 @@ class Imported:
         preprocessing: Name of the pre-processing the weights were trained with.
         layout: Layout of the file, in words.
         source: Where the weights came from, in words.
+        approximated_align: Alignment the weights were trained with, if it is not the network's.
     """
 
     model: Network
     preprocessing: PreprocessingName
     layout: str
     source: str
+    approximated_align: str | None = None
 
 
 def import_foreign(
@@ -131,10 +132,8 @@ def _import_fcn(
     tensors, layout_name = file.tensors, file.origin or layout.name
     for name in layout.ignored:
         tensors.pop(name, None)
-    scales: Mapping[str, float | torch.Tensor] = {}
-    if layout is PAPER:
-        scales, variant = _at_once_scales(path, file, variant)
-    chosen = _variant(path, layout, tensors, variant)
+    scales = _at_once_scales(path, file, variant) if layout is PAPER else {}
+    chosen = _AT_ONCE if scales else _variant(path, layout, tensors, variant)
     layers = layout.layers(chosen)
     if "score_fr" in layers and f"{layers['score_fr']}.weight" in tensors:
         classes = outputs_of(tensors, layers["score_fr"], 21)
@@ -169,37 +168,42 @@ def _import_fcn(
         source = f"{path.name} (at-once: the scales of its skips are in the score layers){approximation(trained, used)}"
     else:
         source = path.name + approximation(trained, used)
-    return Imported(model=model, preprocessing=layout.preprocessing, layout=layout_name, source=source)
+    return Imported(
+        model=model,
+        preprocessing=layout.preprocessing,
+        layout=layout_name,
+        source=source,
+        # Layers to start a training from have no alignment yet.
+        approximated_align=None if used.align == trained.align or not layout.is_trained_fcn else trained.align,
+    )
 
 
-def _at_once_scales(
-    path: Path, file: CheckpointFile, variant: str | None
-) -> tuple[Mapping[str, float | torch.Tensor], str | None]:
-    """Scales of the skips by pooling layer, empty if there are none, and the variant that remains to be asked for.
+def _at_once_scales(path: Path, file: CheckpointFile, variant: str | None) -> Mapping[str, float | torch.Tensor]:
+    """Scales of the skips by pooling layer; empty if it is no at-once network.
 
     Except in Caffe's own files, an at-once network has exactly the tensors of an FCN-8s. Taken for one, it would give
-    wrong results; so its name alone decides nothing.
+    wrong results; so the name of a file alone decides nothing.
     """
     names = {pool: f"scale_{pool}.weight" for pool in _AT_ONCE_SCALES}
     if all(name in file.tensors for name in names.values()):
-        check_agreement(path, "variant", AT_ONCE, variant)
+        check_agreement(path, "variant", _AT_ONCE, variant)
         stored = {pool: file.tensors.pop(name) for pool, name in names.items()}
         for pool, scale in stored.items():
             check_finite(names[pool], scale, path.name)
-        return stored, "fcn8s"
+        return stored
     if file.arch == _AT_ONCE_ARCH:
-        check_agreement(path, "variant", AT_ONCE, variant)
-        return _AT_ONCE_SCALES, "fcn8s"
-    if variant == AT_ONCE:
+        check_agreement(path, "variant", _AT_ONCE, variant)
+        return _AT_ONCE_SCALES
+    if variant == _AT_ONCE:
         if file.arch is not None:
             check_agreement(path, "variant", file.arch, variant)
-        return _AT_ONCE_SCALES, "fcn8s"
+        return _AT_ONCE_SCALES
     if variant is None and file.arch is None and "atonce" in path.name.lower().replace("-", "").replace("_", ""):
         raise CheckpointError(
             f"{path.name} may be an FCN8sAtOnce, as its name says, or an FCN8s: both have the same tensors, and an "
-            f"at-once net must have the scales of its skips folded. Give the variant: {AT_ONCE} or fcn8s."
+            f"at-once net must have the scales of its skips folded. Give the variant: {_AT_ONCE} or fcn8s."
         )
-    return {}, variant
+    return {}
 
 
 def _fold_skip_scales(model: FCN, scales: Mapping[str, float | torch.Tensor], file_name: str) -> None:
@@ -221,11 +225,12 @@ def _variant(path: Path, layout: Layout, tensors: Mapping[str, torch.Tensor], va
     if found is not None:
         check_agreement(path, "variant", found, variant)
         return found
-    if variant in STRIDES:
-        return variant
+    for startable in _STARTED:
+        if variant == startable:
+            return startable
     hint = "it is incomplete" if layout.is_trained_fcn else "these weights can start any of them"
     raise CheckpointError(
-        f"{path.name} ({layout.name}) does not tell its variant: {hint}. Give the variant: {', '.join(STRIDES)}."
+        f"{path.name} ({layout.name}) does not tell its variant: {hint}. Give the variant: {', '.join(_STARTED)}."
     )
 
 

@@ -25,8 +25,9 @@ _HEADS: dict[Variant, tuple[str, ...]] = {
     "fcn32s": ("score_fr", "upscore"),
     "fcn16s": ("score_fr", "score_pool4", "upscore2", "upscore16"),
     "fcn8s": ("score_fr", "score_pool4", "score_pool3", "upscore2", "upscore_pool4", "upscore8"),
+    "fcn8s_atonce": ("score_fr", "score_pool4", "score_pool3", "upscore2", "upscore_pool4", "upscore8"),
 }
-# The last layer exists in one variant only and so names it.
+# The last layer names the variant, but for an at-once net: by its tensors it is an FCN-8s.
 _FINAL_UPSAMPLING: dict[Variant, str] = {variant: layers[-1] for variant, layers in _HEADS.items()}
 
 

@@ -16,12 +16,14 @@ def _on_google_drive(name: str, file_id: str, md5: str) -> RemoteFile:
     )
 
 
-_VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+def _on_pytorch_org(name: str, sha256: str, size_bytes: int | None = None) -> RemoteFile:
+    url = f"https://download.pytorch.org/models/{name}"
+    return RemoteFile(name=name, url=url, algorithm="sha256", digest=sha256, page=url, size_bytes=size_bytes)
+
+
 PUBLISHED: dict[str, RemoteFile] = {
     # torchvision's VGG16, to start a training from.
-    "vgg16-imagenet": RemoteFile(
-        name="vgg16-397923af.pth", url=_VGG16_URL, algorithm="sha256", digest="397923af", page=_VGG16_URL
-    ),
+    "vgg16-imagenet": _on_pytorch_org("vgg16-397923af.pth", "397923af"),
     # The nets that the authors of the paper trained on PASCAL VOC, converted to PyTorch by wkentaro/pytorch-fcn.
     "voc-fcn32s": _on_google_drive(
         "fcn32s_from_caffe.pth", "11k2Q0bvRQgQbT6-jYWeh6nmAsWlSCY3f", "d3eb467a80e7da0468a20dfcbc13e6c8"
@@ -31,6 +33,21 @@ PUBLISHED: dict[str, RemoteFile] = {
     ),
     "voc-fcn8s": _on_google_drive(
         "fcn8s_from_caffe.pth", "1ieXWyoG68xqoHJPWdyrDyaIaaWlfmUxI", "de93e540ec79512f8770033849c8ae89"
+    ),
+    # The same net trained in one go; from the port to Chainer, the one to PyTorch is not found any more.
+    "voc-fcn8s_atonce": _on_google_drive(
+        "fcn8s-atonce_from_caffe.npz", "1lNHAz5QEo-OoHL8uAUuBPki-8xrEArhs", "5f3ffdc7fae1066606e1ef45cfda548f"
+    ),
+    # torchvision's own, trained on the part of COCO that has the classes of VOC.
+    "coco-fcn_resnet50": _on_pytorch_org(
+        "fcn_resnet50_coco-1167a1af.pth",
+        "1167a1affa42e1e62858f8d3fac12d109e0108327ffc91c5855a324b11683c36",
+        141_567_418,
+    ),
+    "coco-fcn_resnet101": _on_pytorch_org(
+        "fcn_resnet101_coco-7ecb50ca.pth",
+        "7ecb50ca17844860a70d5ed0c748d997cf8adb62932abaa0233430c68594d749",
+        217_800_805,
     ),
 }
 """Files by the name that `fetch` takes."""

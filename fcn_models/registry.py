@@ -30,6 +30,7 @@ NETWORKS: dict[str, Architecture] = {
     "fcn32s": _VGG16,
     "fcn16s": _VGG16,
     "fcn8s": _VGG16,
+    "fcn8s_atonce": _VGG16,
     "fcn_resnet50": _RESNET,
     "fcn_resnet101": _RESNET,
 }

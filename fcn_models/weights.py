@@ -33,7 +33,7 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     """The published checkpoint of a name, downloaded on first use.
 
     Args:
-        name: ``vgg16-imagenet``, ``voc-fcn32s``, ``voc-fcn16s`` or ``voc-fcn8s``.
+        name: ``vgg16-imagenet``, or ``voc-`` or ``coco-`` and a variant, such as ``voc-fcn8s``.
         cache_dir: Where to keep the file; the ``weights`` folder of the user's cache directory if left out.
         progress: Told how far the download is: bytes so far, and in total if known.
 

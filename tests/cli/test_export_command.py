@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from fcnrt.cli import export as command
+from fcnrt.cli import loading
 from fcnrt.export.to_onnx import DEFAULT_OPSET, OPSETS
 from fcnrt.fcn_models.checkpoint import save_checkpoint
-from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig, Variant
+from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig
+from fcnrt.fcn_models.published import PUBLISHED
+from fcnrt.fcn_models.registry import NETWORKS
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.segmenter import Segmenter
 
@@ -81,7 +84,8 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
         (["--outputs", "class_map,class_map"], "each output once"),
         (["--checkpoint", "a.pth", "--weights", "voc"], "give --checkpoint or --weights, not both"),
         (["--samples", "pictures"], "--samples is for --precision fp16"),
-        (["--align", "caffe"], "--num-classes and --align go with --checkpoint or --weights"),
+        (["--align", "caffe"], "--align, --approximate-align and --classes go with --checkpoint or --weights"),
+        (["--variant", "fcn_resnet50"], "there are no demo weights for fcn_resnet50, only for fcn32s, fcn16s, fcn8s;"),
     ],
 )
 def test_wrong_usage(fcnrt, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +121,50 @@ def test_missing_checkpoint(fcnrt, tmp_path: Path) -> None:
 
 
 def test_choices_are_those_of_the_networks() -> None:
-    assert get_args(command.VariantName) == get_args(Variant)
-    assert get_args(command.AlignName) == get_args(Align)
+    assert get_args(loading.VariantName) == tuple(NETWORKS)
+    assert get_args(loading.AlignName) == get_args(Align)
+    for name in get_args(loading.WeightsName):
+        assert any(published.startswith(name) for published in PUBLISHED)
+    for name in PUBLISHED:
+        weights, _, variant = name.partition("-")
+        assert name == "vgg16-imagenet" or (weights in get_args(loading.WeightsName) and variant in NETWORKS)
     assert command._OPSETS == OPSETS
     assert DEFAULT_OPSET in OPSETS
+
+
+def test_published_weights_are_found_by_variant(fcnrt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    for arguments, name in (
+        (["voc"], "fcn8s_from_caffe.pth"),
+        (["voc", "--variant", "fcn8s_atonce"], "fcn8s-atonce_from_caffe.npz"),
+        (["coco"], "fcn_resnet50_coco-1167a1af.pth"),
+        (["coco", "--variant", "fcn_resnet101"], "fcn_resnet101_coco-7ecb50ca.pth"),
+        (["vgg16-imagenet"], "vgg16-397923af.pth"),
+    ):
+        (tmp_path / "weights" / name).write_bytes(b"not what it should be")
+        code, _, err = fcnrt("export", "--weights", *arguments)
+        assert (code, err.splitlines()[-1][: len(f"error: {name} ")]) == (1, f"error: {name} ")
+    code, _, err = fcnrt("export", "--weights", "coco", "--variant", "fcn8s")
+    assert code == 1
+    assert "no published weights are called 'coco-fcn8s'; there are vgg16-imagenet, voc-fcn32s" in err
+
+
+def test_another_alignment_must_be_accepted_as_approximate(fcnrt, tmp_path: Path) -> None:
+    model = FCN(FCNConfig(variant="fcn32s", num_classes=3, width=1 / 32, fc_channels=4))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    arguments = ("export", "--checkpoint", tmp_path / "net.pth", "-o", tmp_path / "net.onnx")
+    code, _, err = fcnrt(*arguments, "--align", "same")
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        "error: net.pth was trained with caffe alignment (wkentaro/pytorch-fcn layout); with same its results would "
+        "only be approximate. Leave --align out, or accept that with --approximate-align."
+    )
+    (tmp_path / "names.txt").write_text("sky\nroad #010203\ncar\n")
+    code, _, err = fcnrt(*arguments, "--approximate-align", "--classes", tmp_path / "names.txt")
+    assert code == 0
+    assert "net.pth (approximate alignment: trained with caffe, used with same)" in err
+    with Segmenter.open(tmp_path / "net.onnx", device="cpu") as segment:
+        assert segment.spec.align == "same"
+        assert segment.spec.class_names == ("sky", "road", "car")
+        assert segment.spec.palette[1] == (1, 2, 3)

@@ -23,8 +23,8 @@ from fcnrt.runtime.segmenter import Segmenter
 SLIM = {"fcn_resnet50": 1 / 16}
 _COMMON = {"ArgMax", "Cast", "Concat", "Conv", "MaxPool", "Relu", "Shape", "Sub", "Transpose"}
 _OPERATORS = {"fcn_resnet50": {"Add", "Resize"}}
-# Deeper than one that is exported, and nothing else.
-_NOT_EXPORTED = {"fcn_resnet101"}
+# As fcn8s but for its name; deeper than fcn_resnet50, and nothing else.
+_NOT_EXPORTED = {"fcn8s_atonce", "fcn_resnet101"}
 
 
 def slim(variant: str, **values: object) -> Network:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.fcn_models.download import RemoteFile, download
+from fcnrt.fcn_models.download import MIRROR_VARIABLE, RemoteFile, download
 from fcnrt.runtime.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4000  # about 1 MB: several blocks
@@ -65,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
     site = Site()
     handler = type("HandlerOfThisTest", (Handler,), {"site": site})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -159,6 +160,34 @@ def test_published_hashes_may_be_md5_or_only_the_first_digits(remote: RemoteFile
     download(replace(remote, digest=remote.digest[:8]), tmp_path / "b")
     with pytest.raises(DownloadError, match="instead of 00000000…;"):
         download(replace(remote, digest="00000000"), tmp_path / "c")
+
+
+def test_a_wrong_size_is_found_before_anything_is_downloaded(site: Site, remote: RemoteFile, tmp_path: Path) -> None:
+    assert download(replace(remote, size_bytes=len(CONTENT)), tmp_path / "right").read_bytes() == CONTENT
+    with pytest.raises(
+        DownloadError,
+        match=rf"{site.url} offers 1,024,000 bytes, where net\.pth has 7: another file, or an inc.*{BY_HAND}",
+    ):
+        download(replace(remote, size_bytes=7), tmp_path / "wrong")
+    assert list((tmp_path / "wrong").iterdir()) == []
+
+
+def test_a_mirror_is_asked_instead_and_checked_as_well(
+    site: Site, remote: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, site.url.replace("net.pth", "weights/"))
+    elsewhere = replace(remote, url="https://unreachable.invalid/net.pth")
+    assert download(elsewhere, tmp_path / "right").read_bytes() == CONTENT
+    site.content = b"something else"
+    with pytest.raises(DownloadError, match=r"net\.pth from http://127.*/weights/net\.pth has sha256"):
+        download(elsewhere, tmp_path / "wrong")
+
+
+def test_a_mirror_that_is_no_web_address(remote: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.pth").write_bytes(CONTENT)
+    monkeypatch.setenv(MIRROR_VARIABLE, tmp_path.as_uri())
+    with pytest.raises(DownloadError, match="is not an HTTP address; set FCNRT_WEIGHTS_MIRROR to one that begins"):
+        download(remote, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])

@@ -104,7 +104,7 @@ def test_strides() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"variant": "fcn4s"}, "variant must be one of fcn32s, fcn16s, fcn8s, got 'fcn4s'"),
+        ({"variant": "fcn4s"}, "variant must be one of fcn32s, fcn16s, fcn8s, fcn8s_atonce, got 'fcn4s'"),
         ({"variant": "fcn8s", "align": "centre"}, "align must be one of same, caffe, got 'centre'"),
         ({"variant": "fcn8s", "num_classes": 1}, "num_classes must be 2 to 256"),
         ({"variant": "fcn8s", "num_classes": 257}, "num_classes must be 2 to 256"),

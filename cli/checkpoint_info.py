@@ -1,0 +1,85 @@
+"""What `fcnrt info` says about a checkpoint: what was recognised, and what that decides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .card import Card, size_text
+
+if TYPE_CHECKING:
+    from ..fcn_models.checkpoint import Checkpoint
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin", ".npz", ".caffemodel")
+"""Endings of the names of checkpoints."""
+
+_ALIGNMENTS = {
+    "same": "same (convolutions keep the size, crops at 0)",
+    "caffe": "caffe (padded by 100, crops of the released nets)",
+    "native": "native (the network's own, the only one)",
+}
+_PREPROCESSING = {
+    "imagenet_rgb": "ImageNet mean and deviation, RGB",
+    "caffe_bgr": "mean colour of the Caffe models subtracted, BGR 0..255",
+    "unit_rgb": "RGB 0..1",
+    "raw_rgb": "RGB 0..255",
+}
+
+
+def checkpoint_card(path: Path, checkpoint: Checkpoint) -> Card:
+    """What to print about a checkpoint."""
+    config = checkpoint.model.config
+    weights = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    width = "" if config.width == 1 else f", {config.width:g} of the original's width"
+    rows = [
+        ("layout", checkpoint.layout),
+        ("network", f"{config.variant}, {weights:,} weights{width}"),
+        ("alignment", _ALIGNMENTS[config.align]),
+        ("preprocess", f"{checkpoint.preprocessing}: {_PREPROCESSING[checkpoint.preprocessing]}"),
+        *(("upsampling", text) for text in _upsampling(checkpoint)),
+        ("source", checkpoint.source),
+        ("checkpoint", f"sha256 {checkpoint.sha256}"),
+        *((label, value) for label, value in checkpoint.notes.items()),
+        ("classes", str(config.num_classes)),
+    ]
+    if config.variant == "fcn8s" and "wkentaro" in checkpoint.layout:
+        rows.insert(2, ("", "an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce"))
+    title = f"{config.variant} checkpoint · {size_text(path.stat().st_size)}"
+    return Card(path.name, title, rows, checkpoint.class_names, checkpoint.palette)
+
+
+def checkpoint_json(path: Path, checkpoint: Checkpoint) -> str:
+    """The same as one JSON object."""
+    config = checkpoint.model.config
+    values = {
+        "file": str(path),
+        "file_bytes": path.stat().st_size,
+        "layout": checkpoint.layout,
+        "variant": config.variant,
+        "align": config.align,
+        "preprocessing": checkpoint.preprocessing,
+        "width": config.width,
+        "class_names": checkpoint.class_names,
+        "palette": checkpoint.palette,
+        "source": checkpoint.source,
+        "sha256": checkpoint.sha256,
+        "notes": dict(checkpoint.notes),
+    }
+    return json.dumps(values, ensure_ascii=False)
+
+
+def _upsampling(checkpoint: Checkpoint) -> list[str]:
+    from torch import nn
+
+    from ..fcn_models.upsampling import is_bilinear
+
+    model = checkpoint.model
+    layers = {name: model.get_submodule(name) for name in model.upsampling_layers}
+    bilinear = {name: isinstance(layer, nn.ConvTranspose2d) and is_bilinear(layer) for name, layer in layers.items()}
+    kinds = {True: "exactly bilinear, exported as interpolation", False: "learned, kept"}
+    return [
+        f"{', '.join(names)}: {text}"
+        for kind, text in kinds.items()
+        if (names := [name for name, value in bilinear.items() if value is kind])
+    ]
