@@ -8,6 +8,7 @@ import typer
 
 from ..runtime.errors import FcnrtError
 from .build import build
+from .convert import convert
 from .data import data_app
 from .export import export
 from .info import info
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("export")(export)
 app.command("build")(build)
+app.command("convert")(convert)
 app.command("info")(info)
 app.command("run")(run)
 app.command("verify")(verify)

@@ -23,7 +23,7 @@ ApproximateAlignOption = Annotated[
     bool,
     typer.Option(
         "--approximate-align",
-        help="Run weights trained with caffe's padding with the cheaper same padding (or the other way round, with "
+        help="Run weights trained with caffe's padding with the cheaper same padding (or the other way, with "
         "--align): close to the original, not equal to it.",
     ),
 ]
