@@ -7,8 +7,8 @@ import sys
 import typer
 
 from ..runtime.errors import FcnrtError
+from .bench import bench_app
 from .build import build
-from .convert import convert
 from .data import data_app
 from .export import export
 from .info import info
@@ -25,10 +25,10 @@ app = typer.Typer(
 )
 app.command("export")(export)
 app.command("build")(build)
-app.command("convert")(convert)
 app.command("info")(info)
 app.command("run")(run)
 app.command("verify")(verify)
+app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import pytest
 
 from fcnrt.benchmarks.latency import Network
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.benchmarks.usual_route import export_usual_route
 from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
 from fcnrt.fcn_models.fcn import FCNConfig
 
 
@@ -18,3 +22,31 @@ def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     checkpoint = random_checkpoint(FCNConfig(variant="fcn8s", num_classes=5, width=1 / 16, fc_channels=16))
     path = export_onnx(checkpoint, folder / "fcnrt.onnx").path
     return Network(checkpoint, path, export_usual_route(checkpoint.model, folder / "usual.onnx"))
+
+
+class TinyFiles(NamedTuple):
+    checkpoint: Path
+    onnx: Path
+    other_onnx: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
+    """Files of such a network with VOC's classes, and the export of another one; do not modify them."""
+    folder = tmp_path_factory.mktemp("tiny_files")
+    config = FCNConfig(variant="fcn8s", width=1 / 16, fc_channels=16)
+    made = []
+    for seed in (0, 1):
+        network = random_checkpoint(config, seed=seed)
+        path = folder / f"seed{seed}.safetensors"
+        save_checkpoint(
+            network.model,
+            path,
+            preprocessing=network.preprocessing,
+            class_names=network.class_names,
+            palette=network.palette,
+            notes={},
+            dtype="float32",
+        )
+        made.append((path, export_onnx(load_checkpoint(path), folder / f"seed{seed}.onnx").path))
+    return TinyFiles(checkpoint=made[0][0], onnx=made[0][1], other_onnx=made[1][1])
