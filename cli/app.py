@@ -9,6 +9,7 @@ import typer
 from ..runtime.errors import FcnrtError
 from .bench import bench_app
 from .build import build
+from .cache import cache_app
 from .data import data_app
 from .export import export
 from .info import info
@@ -29,6 +30,7 @@ app.command("info")(info)
 app.command("run")(run)
 app.command("verify")(verify)
 app.add_typer(bench_app, name="bench")
+app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
 
 

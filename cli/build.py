@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from ..export.to_engine import EngineOptions, EnginePlan, EngineResult
     from ..runtime.optimization_profile import OptimizationProfile
+    from ..runtime.runners.gpu import Gpu
+    from ..runtime.runners.tensorrt_library import TensorRtLibrary
     from ..runtime.spec import ImageSize
 
 TargetName = Literal["auto", "tensorrt", "rtx"]
@@ -95,7 +97,14 @@ def build(
     typer.echo(result.path)
 
 
-def build_with_progress(model: Path, output: Path, options: EngineOptions) -> EngineResult:
+def build_with_progress(
+    model: Path,
+    output: Path,
+    options: EngineOptions,
+    *,
+    machine: tuple[TensorRtLibrary, Gpu | None] | None = None,
+    stored: bool = False,
+) -> EngineResult:
     """Build an engine, saying on stderr what is being built, how far it is and what was proven."""
     from ..export.to_engine import build_engine
     from .console import fraction_bar, say
@@ -105,7 +114,9 @@ def build_with_progress(model: Path, output: Path, options: EngineOptions) -> En
             say(line)
 
     with fraction_bar("building") as advance:
-        result = build_engine(model, output, options, on_plan=announce, on_progress=advance)
+        result = build_engine(
+            model, output, options, machine=machine, stored=stored, on_plan=announce, on_progress=advance
+        )
     convolutions = ", ".join(f"{count} in {kind}" for kind, count in sorted(result.manifest.convolutions.items()))
     evidence = (
         "by the network's types"

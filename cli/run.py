@@ -50,7 +50,9 @@ def run(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="Exported model (.onnx); the demo model if not given.", show_default=False),
+        typer.Option(
+            help="Exported model (.onnx) or engine (.engine); the demo model if not given.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -68,6 +70,10 @@ def run(
         str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.", callback=_check_device)
     ] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Frames of the same size to segment in one call.")] = 1,
+    no_build: Annotated[
+        bool,
+        typer.Option("--no-build", help="With --backend tensorrt: fail if there is no engine yet, rather than build."),
+    ] = False,
 ) -> None:
     """Segment pictures or a video with an exported model.
 
@@ -80,11 +86,11 @@ def run(
     options = _Options(save, opacity, batch)
     if isinstance(found, ImageSource):
         results = image_outputs(found, output, save)
-        with _open_segmenter(model, backend, device) as segmenter:
+        with _open_segmenter(model, backend, device, may_build=not no_build) as segmenter:
             _run_images(segmenter, _title(segmenter, model), found, results, options)
     else:
         result = video_output(found, output, save)
-        with _open_segmenter(model, backend, device) as segmenter:
+        with _open_segmenter(model, backend, device, may_build=not no_build) as segmenter:
             _run_video(segmenter, _title(segmenter, model), found, result, options)
 
 
@@ -95,7 +101,7 @@ class _Options:
     batch: int
 
 
-def _open_segmenter(model: Path | None, backend: BackendName, device: str) -> Segmenter:
+def _open_segmenter(model: Path | None, backend: BackendName, device: str, *, may_build: bool) -> Segmenter:
     from ..runtime.segmenter import Segmenter
     from .console import status
 
@@ -104,7 +110,31 @@ def _open_segmenter(model: Path | None, backend: BackendName, device: str) -> Se
 
         with status("exporting the demo model, once"):
             model = demo_model()
+    if backend == "tensorrt" and model.suffix == ".onnx":
+        model = _engine_for(model, device, may_build=may_build)
     return Segmenter.open(model, backend=backend, device=device)
+
+
+def _engine_for(model: Path, device: str, *, may_build: bool) -> Path:
+    """The engine of an exported model in the user's cache; built on first use."""
+    from ..export.engine_cache import cached_engine
+    from ..export.to_engine import choose_machine
+    from ..runtime.runners.device import Device
+    from ..runtime.runners.gpu import find_gpu
+    from .build import build_with_progress
+    from .console import say
+
+    wanted = Device.parse(device) or Device("cuda")
+    if wanted.kind == "cpu" or find_gpu(wanted.index) is None:
+        raise DeviceError(f"TensorRT needs an NVIDIA GPU and {wanted} is none (nvidia-smi must list it)")
+    machine = choose_machine("auto")
+    return cached_engine(
+        model,
+        machine,
+        build=lambda onnx, engine, options: build_with_progress(onnx, engine, options, machine=machine, stored=True),
+        may_build=may_build,
+        on_wait=lambda: say("another process is building the engine; waiting for it"),
+    )
 
 
 def _title(segmenter: Segmenter, model: Path | None) -> str:

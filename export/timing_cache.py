@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.atomic import atomic_path
-from ..runtime.cache import cache_dir
 from ..runtime.errors import OutputError
 from ..runtime.runners.gpu import Gpu
 from ..runtime.runners.tensorrt_library import TensorRtLibrary
+from ..runtime.store import timing_dir
 
 
 def default_timing_cache(library: TensorRtLibrary, gpu: Gpu) -> Path:
     """The file for this TensorRT on this GPU: measurements of another are of no use and refused."""
     name = "".join(letter if letter.isalnum() else "-" for letter in gpu.name)
-    return cache_dir() / "timing" / f"{library.flavor}-{library.version}-{name}.cache"
+    return timing_dir() / f"{library.flavor}-{library.version}-{name}.cache"
 
 
 def load_timing_cache(config: Any, path: Path) -> None:

@@ -103,10 +103,29 @@ class EngineStore:
         Raises:
             OutputError: If it cannot be deleted.
         """
+        _delete([entry.path, manifest_path(entry.path)])
+
+    def remove_timing(self) -> int:
+        """Delete what TensorRT has measured in earlier builds; the number of files.
+
+        Raises:
+            OutputError: If one cannot be deleted.
+        """
+        files = list(timing_dir().glob("*.cache"))
+        _delete(files)
+        return len(files)
+
+
+def timing_dir() -> Path:
+    """Where the timing caches of TensorRT lie; not made yet."""
+    return cache_dir() / "timing"
+
+
+def _delete(paths: list[Path]) -> None:
+    for path in paths:
         try:
-            for path in (entry.path, manifest_path(entry.path)):
-                path.unlink(missing_ok=True)
-        except OSError as exc:
+            path.unlink(missing_ok=True)
+        except OSError as exc:  # noqa: PERF203, at most a handful
             raise OutputError(f"cannot delete {path}: {exc.strerror}") from exc
 
 

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fcnrt.export.engine_cache import cached_engine
+from fcnrt.runtime.runners.gpu import find_gpu
+from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), np.zeros((40, 50, 3), np.uint8))
+    return path
+
+
+@pytest.fixture
+def engine(tensorrt_rtx: Any, tiny_model: Path) -> Path:
+    return cached_engine(tiny_model, (TensorRtLibrary("tensorrt_rtx", tensorrt_rtx.__version__, tensorrt_rtx), None))
+
+
+def test_empty(fcnrt, cache: Path) -> None:
+    assert fcnrt("cache", "list") == (0, "", f"0 engines, 0.0 MB in {cache}/engines\n")
+    assert fcnrt("cache", "list", "--json") == (0, "[]\n", "")
+    assert fcnrt("cache", "clear") == (0, "", "deleted 0 engines, 0.0 MB, and 0 timing caches\n")
+
+
+def test_lists(fcnrt, engine: Path, tiny_model: Path) -> None:
+    code, out, err = fcnrt("cache", "list")
+    assert code == 0
+    assert out.startswith(engine.name)
+    assert "fcn8s fp32 · TensorRT-RTX 1" in out
+    assert f"any RTX GPU · 32x32,512x512,1080x1920 · {tiny_model}" in out
+    assert err.startswith("1 engines, ")
+    code, out, _ = fcnrt("cache", "list", "--json")
+    (record,) = json.loads(out)
+    assert record["file"] == str(engine)
+    assert record["manifest"]["key"]["flavor"] == "tensorrt_rtx"
+
+
+def test_lists_what_is_damaged(fcnrt, cache: Path) -> None:
+    (cache / "engines").mkdir(parents=True)
+    (cache / "engines" / "x.engine").write_bytes(b"x")
+    code, out, _ = fcnrt("cache", "list")
+    assert code == 0
+    assert "its manifest is missing or damaged" in out
+
+
+def test_clears(fcnrt, engine: Path, cache: Path) -> None:
+    (cache / "timing").mkdir()
+    (cache / "timing" / "x.cache").write_bytes(b"x")
+    code, out, err = fcnrt("cache", "clear")
+    assert (code, out) == (0, "")
+    assert err.startswith("deleted 1 engines, ")
+    assert err.endswith("and 1 timing caches\n")
+    assert list(cache.glob("*/*.engine*")) == []
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="written for a machine without a GPU")
+def test_explains(fcnrt, engine: Path, tiny_model: Path, write_tiny_model, tmp_path: Path) -> None:
+    code, out, _ = fcnrt("cache", "explain", tiny_model)
+    assert code == 0
+    assert out.splitlines()[1] == f"  {engine.name} fits"
+    other = write_tiny_model(tmp_path / "other.onnx", outputs=("class_map", "confidence"))
+    code, out, _ = fcnrt("cache", "explain", other)
+    assert out.splitlines()[1:] == ["  no engine fits; the next run with --backend tensorrt builds one"]
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="written for a machine without a GPU")
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda:0"])
+def test_running_with_tensorrt_needs_a_gpu_before_it_builds(
+    fcnrt, cache: Path, picture: Path, tiny_model: Path, tmp_path: Path, device: str
+) -> None:
+    options = ("--model", tiny_model, "--backend", "tensorrt", "--device", device, "-o", tmp_path / "x.png")
+    code, out, err = fcnrt("run", picture, *options)
+    name = "cpu" if device == "cpu" else "cuda:0"
+    assert (code, out) == (1, "")
+    assert err == f"error: TensorRT needs an NVIDIA GPU and {name} is none (nvidia-smi must list it)\n"
+    assert not cache.exists()
+
+
+def test_running_an_engine_that_does_not_exist_is_one_line(fcnrt, picture: Path, tmp_path: Path) -> None:
+    code, out, err = fcnrt("run", picture, "--model", tmp_path / "no.engine", "-o", tmp_path / "x.png")
+    assert (code, out) == (1, "")
+    assert err == (
+        f"error: {tmp_path}/no.engine does not exist; build it with: fcnrt build MODEL.onnx -o {tmp_path}/no.engine\n"
+    )
