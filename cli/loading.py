@@ -56,7 +56,7 @@ def load_file(
     if checkpoint.approximated_align is not None and not approximate_align:
         raise CheckpointError(
             f"{path.name} was trained with {checkpoint.approximated_align} alignment ({checkpoint.layout}); with "
-            f"{align} its results would only be approximate. Leave --align out, or accept that with --approximate-align."
+            f"{align} its results would only be approximate. Leave --align out, or accept it with --approximate-align."
         )
     return checkpoint if classes is None else with_classes(checkpoint, classes)
 

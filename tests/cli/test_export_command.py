@@ -158,7 +158,7 @@ def test_another_alignment_must_be_accepted_as_approximate(fcnrt, tmp_path: Path
     assert code == 1
     assert err.splitlines()[-1] == (
         "error: net.pth was trained with caffe alignment (wkentaro/pytorch-fcn layout); with same its results would "
-        "only be approximate. Leave --align out, or accept that with --approximate-align."
+        "only be approximate. Leave --align out, or accept it with --approximate-align."
     )
     (tmp_path / "names.txt").write_text("sky\nroad #010203\ncar\n")
     code, _, err = fcnrt(*arguments, "--approximate-align", "--classes", tmp_path / "names.txt")
