@@ -174,8 +174,7 @@ class HopTally:
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)
-        self._agreement = ConfusionMatrix(classes)
-        self._agreement.ignore_index = -1  # every pixel of PyTorch's map counts, also with 256 classes
+        self._agreement = ConfusionMatrix(classes, ignore_index=-1)  # every pixel counts, also with 256 classes
         self._accuracy: ConfusionMatrix | None = None
         self._class_faults = np.zeros(classes, np.int64)
         self._regions = np.zeros((2, 2), np.int64)  # interior, band; pixels, differing

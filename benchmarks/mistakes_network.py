@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,6 +16,14 @@ from ..export.reference import reference_logits
 from ..fcn_models.upsampling import is_bilinear
 from .hypothesis import Hypothesis, Predict
 from .parity_reference import Reference
+
+Mode = Literal["nearest", "bilinear"]
+Hook = Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
+
+_INTERPOLATIONS: list[tuple[str, Mode, bool | None]] = [
+    ("nearest instead of linear upsampling", "nearest", None),
+    ("align_corners in the upsampling", "bilinear", True),
+]
 
 
 def network_mistakes(reference: Reference, classes: Sequence[tuple[int, int]]) -> Iterator[Hypothesis]:
@@ -45,70 +52,81 @@ def half_precision_mistake(reference: Reference) -> Hypothesis:
     return Hypothesis("FP16 overflow", predict, "with half precision emulated")
 
 
-class _Enlarge(nn.Module):
+def _upsampling_mistakes(reference: Reference) -> Iterator[Hypothesis]:
+    model = reference.checkpoint.model
+    layers = {
+        name: layer
+        for name in model.upsampling_layers
+        if isinstance(layer := model.get_submodule(name), nn.ConvTranspose2d) and is_bilinear(layer)
+    }
+    if not layers:
+        for text, mode, align_corners in _INTERPOLATIONS:
+            yield Hypothesis(text, _interpolated(reference, mode, align_corners), "with that in every interpolation")
+        return
+    last = max(layers, key=lambda name: layers[name].stride[0])
+    places = {"in the last upsampling": [last]} | ({"in every upsampling": list(layers)} if len(layers) > 1 else {})
+    for text, mode, align_corners in _INTERPOLATIONS:
+        for place, names in places.items():
+            for framed, late in ((True, False), (False, False), (True, True)):
+                if late and mode != "nearest":
+                    continue
+                hook = _enlarged(mode, align_corners, framed=framed, late=late)
+                rounding = ", positions rounded down" if late else ""
+                yield Hypothesis(
+                    text, _with_hooks(reference, dict.fromkeys(names, hook)), f"with that {place}{rounding}"
+                )
+
+
+def _enlarged(mode: Mode, align_corners: bool | None, *, framed: bool, late: bool) -> Hook:
     """Upsampling in place of a bilinear transposed convolution, done differently.
 
     Args:
-        layer: What is replaced.
         mode: Interpolation.
         align_corners: Whether the outermost pixels' centres are kept in place; None if the mode does not know it.
         framed: Whether a frame of zeros is put around and cut off again, as the exact lowering does.
         late: Whether everything comes half a cell late, as when positions between cells are rounded down.
     """
 
-    def __init__(
-        self,
-        layer: nn.ConvTranspose2d,
-        mode: Literal["nearest", "bilinear"],
-        align_corners: bool | None,
-        *,
-        framed: bool,
-        late: bool,
-    ) -> None:
+    def hook(layer: nn.Module, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> torch.Tensor:
+        assert isinstance(layer, nn.ConvTranspose2d)
+        stride, padding = layer.stride[0], int(layer.padding[0])
+        height, width = ((n + 1) * stride - 2 * padding for n in inputs[0].shape[2:])
+        if framed:
+            framed_scores = pad(inputs[0], (1, 1, 1, 1))
+            large = interpolate(framed_scores, scale_factor=float(stride), mode=mode, align_corners=align_corners)
+            start = stride // 2 + padding - (stride // 2 if late else 0)
+            large = large[:, :, start : start + height, start : start + width]
+        else:
+            large = interpolate(inputs[0], (height, width), mode=mode, align_corners=align_corners)
+        return large if layer.bias is None else large + layer.bias[:, None, None]
+
+    return hook
+
+
+class _Interpolate(TorchFunctionMode):
+    """Makes every linear interpolation another one."""
+
+    def __init__(self, mode: Mode, align_corners: bool | None) -> None:
         super().__init__()
-        self._stride, self._padding = layer.stride[0], int(layer.padding[0])
-        self._mode, self._align_corners, self._framed = mode, align_corners, framed
-        self._delay = self._stride // 2 if late else 0
+        self._options = {"mode": mode, "align_corners": align_corners}
 
-    def forward(self, scores: torch.Tensor) -> torch.Tensor:
-        height, width = ((n + 1) * self._stride - 2 * self._padding for n in scores.shape[2:])
-        if not self._framed:
-            return interpolate(scores, (height, width), mode=self._mode, align_corners=self._align_corners)
-        large = interpolate(
-            pad(scores, (1, 1, 1, 1)),
-            scale_factor=float(self._stride),
-            mode=self._mode,
-            align_corners=self._align_corners,
-        )
-        start = self._stride // 2 + self._padding - self._delay
-        return large[:, :, start : start + height, start : start + width]
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = dict(kwargs or {})
+        return func(*args, **(options | self._options if func is interpolate else options))
 
 
-def _upsampling_mistakes(reference: Reference) -> Iterator[Hypothesis]:
-    model = reference.checkpoint.model
-    layers = {
-        name: layer
-        for name, layer in model.named_children()
-        if isinstance(layer, nn.ConvTranspose2d) and is_bilinear(layer)
-    }
-    if not layers:
-        return
-    last = max(layers, key=lambda name: layers[name].stride[0])
-    kinds: list[tuple[str, Literal["nearest", "bilinear"], bool | None]] = [
-        ("nearest instead of linear upsampling", "nearest", None),
-        ("align_corners in the upsampling", "bilinear", True),
-    ]
-    places = {"in the last upsampling": [last]} | ({"in every upsampling": list(layers)} if len(layers) > 1 else {})
-    for text, mode, align_corners in kinds:
-        for place, names in places.items():
-            for framed, late in ((True, False), (False, False), (True, True)):
-                if late and mode != "nearest":
-                    continue
-                wrong = copy.deepcopy(model)
-                for name in names:
-                    setattr(wrong, name, _Enlarge(layers[name], mode, align_corners, framed=framed, late=late))
-                rounding = ", positions rounded down" if late else ""
-                yield Hypothesis(text, _logits_of(reference, wrong), f"with that {place}{rounding}")
+def _interpolated(reference: Reference, mode: Mode, align_corners: bool | None) -> Predict:
+    def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with _Interpolate(mode, align_corners):
+            return _logits(reference, frame)
+
+    return predict
 
 
 class _RoundDown(TorchFunctionMode):
@@ -138,30 +156,24 @@ class _RoundDown(TorchFunctionMode):
 def _floor_pools(reference: Reference) -> Predict:
     def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         with _RoundDown():
-            logits: NDArray[np.float32] = reference_logits(
-                reference.checkpoint.model, reference.preprocessing, frame[None]
-            )[0]
-        return logits
+            return _logits(reference, frame)
 
     return predict
 
 
 def _crop_mistakes(reference: Reference) -> Iterator[Hypothesis]:
     """Streams that are one cell off where they are added; the last crop is a matter of the class map alone."""
-    model = reference.checkpoint.model
-    for name, layer in _score_layers(model).items():
+    for name, layer in _fused_layers(reference).items():
         for step in (1, -1):
-            wrong = copy.deepcopy(model)
-            getattr(wrong, name).register_forward_hook(_moved_by(step))
             amount = "a cell" if isinstance(layer, nn.Conv2d) else "a pixel"
             yield Hypothesis(
                 f"crop off by one: {name} is cut {amount} too {'far in' if step > 0 else 'early'}",
-                _logits_of(reference, wrong),
+                _with_hooks(reference, {name: _moved_by(step)}),
                 f"with {name} moved by one",
             )
 
 
-def _moved_by(step: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]:
+def _moved_by(step: int) -> Hook:
     def hook(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         if step > 0:
             return pad(output, (0, 1, 0, 1), mode="replicate")[:, :, 1:, 1:]
@@ -171,36 +183,51 @@ def _moved_by(step: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch
 
 
 def _class_mistakes(reference: Reference, classes: Sequence[tuple[int, int]]) -> Iterator[Hypothesis]:
-    model, names = reference.checkpoint.model, reference.checkpoint.class_names
+    names = reference.checkpoint.class_names
     for first, second in classes:
-        for name, layer in _score_layers(model).items():
-            if not isinstance(layer, nn.Conv2d):
-                continue
-            wrong = copy.deepcopy(model)
-            order = list(range(len(names)))
-            order[first], order[second] = second, first
-            with torch.no_grad():
-                for parameter in getattr(wrong, name).parameters():
-                    parameter.copy_(parameter[order])
+        for layer in reference.checkpoint.model.score_layers:
             yield Hypothesis(
-                f"class scores permuted: {names[first]} and {names[second]} exchanged in {name}",
-                _logits_of(reference, wrong),
+                f"class scores permuted: {names[first]} and {names[second]} exchanged in {layer}",
+                _with_hooks(reference, {layer: _exchanged(first, second)}),
                 "with the two exchanged",
             )
 
 
-def _score_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.ConvTranspose2d]:
-    """Layers whose output is class scores, besides the last upsampling."""
-    layers = {
-        name: layer
-        for name, layer in model.named_children()
-        if name.startswith(("score", "upscore")) and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    }
-    upsamplings = [name for name, layer in layers.items() if isinstance(layer, nn.ConvTranspose2d)]
-    if upsamplings:
-        del layers[max(upsamplings, key=lambda name: layers[name].stride[0])]
+def _exchanged(first: int, second: int) -> Hook:
+    def hook(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        order = list(range(output.shape[1]))
+        order[first], order[second] = second, first
+        return output[:, order]
+
+    return hook
+
+
+def _fused_layers(reference: Reference) -> dict[str, nn.Module]:
+    """Layers whose output is class scores that are added to others, and the first of them."""
+    model = reference.checkpoint.model
+    layers = {name: model.get_submodule(name) for name in (*model.score_layers, *model.upsampling_layers)}
+    upsamplings = {name: layer.stride[0] for name, layer in layers.items() if isinstance(layer, nn.ConvTranspose2d)}
+    if upsamplings:  # behind the last one there is nothing but the last crop
+        del layers[max(upsamplings, key=upsamplings.__getitem__)]
     return layers
 
 
-def _logits_of(reference: Reference, wrong: nn.Module) -> Predict:
-    return lambda frame: reference_logits(wrong, reference.preprocessing, frame[None])[0]  # type: ignore[arg-type]
+def _with_hooks(reference: Reference, hooks: Mapping[str, Hook]) -> Predict:
+    """The network with the outputs of some layers changed; the network itself is left as it is, and not copied."""
+
+    def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        model = reference.checkpoint.model
+        handles = [model.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
+        try:
+            return _logits(reference, frame)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    return predict
+
+
+def _logits(reference: Reference, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As `Reference.logits`, which remembers what it has computed and must not remember mistakes."""
+    logits: NDArray[np.float32] = reference_logits(reference.checkpoint.model, reference.preprocessing, frame[None])[0]
+    return logits

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.lowering import emulate_half, fold_input_scale, scale_activations
+from ..export.lowering import emulate_half, fold_input_scale, scale_activations, without_batch_norm
 from ..export.reference import reference_logits
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
@@ -37,7 +37,7 @@ class Reference:
         self._half_model = None
         if half:
             # As the exported graph has it: the input's scale in the first weights, then the scaling of activations.
-            self._half_model = copy.deepcopy(checkpoint.model)
+            self._half_model = copy.deepcopy(without_batch_norm(checkpoint.model))
             fold_input_scale(self._half_model, self.preprocessing.scale)
             scale_activations(self._half_model, activation_scale_log2)
             emulate_half(self._half_model)
