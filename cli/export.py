@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
     from ..export.compare import SizeParity
     from ..export.to_onnx import ExportResult
+    from ..runtime.runners.gpu import Gpu
+    from ..runtime.runners.tensorrt_library import TensorRtLibrary
 
-# Written out again, because importing it would import torch; a test holds it against the original.
+# Written out again, because importing them would import torch; a test holds them against the originals.
+PrecisionName = Literal["fp32", "fp16"]
 _OPSETS = range(18, 24)
 
 
@@ -59,8 +62,13 @@ def export(
     approximate_align: ApproximateAlignOption = False,
     classes: ClassesOption = None,
     precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Type the convolutions run in; frames and class maps stay uint8.")
-    ] = "fp32",
+        PrecisionName | None,
+        typer.Option(
+            help="Type the convolutions run in; frames and class maps stay uint8. fp32 unless given, fp16 with "
+            "--engine on a machine with a GPU.",
+            show_default=False,
+        ),
+    ] = None,
     outputs: Annotated[
         str, typer.Option(help="What the graph returns, comma-separated: class_map, confidence, logits.")
     ] = "class_map",
@@ -77,6 +85,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; VARIANT.onnx if not given.")
     ] = None,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="Also build a TensorRT engine beside it, as fcnrt build does.")
+    ] = False,
 ) -> None:
     """Export a network to one ONNX file: raw uint8 frames of any size in, class map out.
 
@@ -84,6 +95,9 @@ def export(
     """
     if checkpoint is not None and weights is not None:
         raise typer.BadParameter("give --checkpoint or --weights, not both")
+    machine = _choose_machine() if engine else None
+    if precision is None:
+        precision = "fp32" if machine is None or machine[1] is None else "fp16"
     if samples is not None and precision == "fp32":
         raise typer.BadParameter("--samples is for --precision fp16; fp32 needs no activation range")
     wanted = _parse_outputs(outputs)
@@ -130,6 +144,19 @@ def export(
     for line in _describe(result):
         say(line)
     typer.echo(result.path)
+    if machine is not None:
+        from ..export.to_engine import EngineOptions
+        from .build import build_with_progress
+
+        built = build_with_progress(result.path, result.path.with_suffix(".engine"), EngineOptions(), machine=machine)
+        typer.echo(built.path)
+
+
+def _choose_machine() -> tuple[TensorRtLibrary, Gpu | None]:
+    """The TensorRT to build with: asked for before the slow part, so that a missing one is named at once."""
+    from ..export.to_engine import choose_machine
+
+    return choose_machine("auto")
 
 
 def _parse_outputs(text: str) -> list[OutputName]:
