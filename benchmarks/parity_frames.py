@@ -66,7 +66,8 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
         pictures = None
     if pictures is not None:
         for picture in pictures[:limit]:
-            yield ParityFrame(picture.name, picture.image, picture.label)
+            # A copy, because the reader's arrays are read-only, which PyTorch warns of.
+            yield ParityFrame(picture.name, picture.image.copy(), picture.label)
         return
     source = find_source(data)
     if not isinstance(source, ImageSource):

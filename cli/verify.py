@@ -103,9 +103,13 @@ def _compare(
     junit: Path | None,
 ) -> bool:
     from ..export.requirements import require_export_packages
+    from ..runtime.errors import OutputError
     from .console import status
 
     require_export_packages("comparing with PyTorch")
+    for report in (html, junit):  # before the long work, not after it
+        if report is not None and not report.parent.is_dir():
+            raise OutputError(f"cannot write {report}: there is no folder {report.parent}")
     from ..benchmarks.verification import verify_deployment
 
     with status("loading weights") as progress:

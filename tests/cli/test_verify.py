@@ -130,7 +130,7 @@ def test_reports_that_cannot_be_written(fcnrt, sound: Path, checkpoint: Path, pi
     missing = tmp_path / "missing" / "verify.html"
     code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--html", missing)
     assert code == 1
-    assert err == f"error: cannot write {missing}: No such file or directory\n"
+    assert err == f"error: cannot write {missing}: there is no folder {missing.parent}\n"
 
 
 def test_another_network(fcnrt, sound: Path, tmp_path: Path) -> None:
