@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from .bench_compare import compare
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -40,6 +42,7 @@ bench_app = typer.Typer(
     invoke_without_command=False,
     rich_markup_mode=None,
 )
+bench_app.command(_COMPARE)(compare)
 
 
 @bench_app.command(_MEASURE, hidden=True, epilog="To compare two results: fcnrt bench compare A.json B.json")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,48 @@ def test_bad_input_is_one_line(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
 def test_defaults_in_the_help_are_those_of_the_measuring() -> None:
     assert str(DEFAULT_SIZE) == command._DEFAULT_SIZE
     assert command._DEFAULT_SCENES == DEFAULT_SCENES
+
+
+def test_two_results_are_compared(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
+    old, slower = tmp_path / "old.json", tmp_path / "slower.json"
+    assert fcnrt("bench", tiny_model, *SMALL, "--json", old).exit_code == 0
+    report = BenchReport.read(old)
+    series = (replace(found, samples_ms=tuple(1.05 * ms for ms in found.samples_ms)) for found in report.series)
+    replace(report, series=tuple(series)).write(slower)
+
+    equal = fcnrt("bench", "compare", old, old)
+    assert equal.exit_code == 0
+    assert "✔ nothing is" in equal.out
+
+    planted = fcnrt("bench", "compare", old, slower, "--fail-on", "5%")
+    assert planted.exit_code == 1
+    assert "✘ slower by 5 % or nearly so: 3 of 3, worst fcnrt onnxruntime cpu" in planted.out
+    assert "+5.0 %" in planted.out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read (No such file or directory); write one with: fcnrt bench --json FILE"),
+        ("{", "not JSON"),
+        ("[]", "not a report of fcnrt bench"),
+        ('{"kind": "fcnrt bench", "format": 9}', "a report of format 9; this fcnrt reads 1"),
+        ('{"kind": "fcnrt bench", "format": 1, "series": []}', "a damaged report"),
+    ],
+)
+def test_what_is_no_result_is_one_line(fcnrt, tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_text(text)
+    done = fcnrt("bench", "compare", path, path)
+    assert done.exit_code == 1
+    assert done.err.startswith(f"error: {path}: ")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("share", ["5", "0%", "five", "101%"])
+def test_a_limit_is_a_share(fcnrt, tmp_path: Path, share: str) -> None:
+    done = fcnrt("bench", "compare", tmp_path, tmp_path, "--fail-on", share)
+    assert done.exit_code == 2
+    assert "is not a share" in done.err

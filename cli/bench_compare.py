@@ -1,0 +1,86 @@
+"""`fcnrt bench compare`: has anything become slower?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..benchmarks.bench_comparison import BenchComparison, SeriesChange
+
+_MARKS = {"pass": "✔", "fail": "✘", "unclear pass": "?", "unclear fail": "✘?"}
+
+
+def _parse_share(text: str) -> str:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise typer.BadParameter(f"{text!r} is not a share above 0 % and up to 100 %; write for example 5%")
+    return match[1]
+
+
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="A.json", help="Earlier result of fcnrt bench --json.")],
+    new: Annotated[Path, typer.Argument(metavar="B.json", help="Later result.")],
+    fail_on: Annotated[
+        str, typer.Option(metavar="SHARE", help="Slowdown that must not pass.", callback=_parse_share)
+    ] = "5%",
+) -> None:
+    """Compare two results of fcnrt bench; exit code 1 if something has become slower.
+
+    Tested is the ratio of medians with a block bootstrap interval, 95 % for all measurements together.
+    """
+    from ..benchmarks.bench_comparison import compare_reports
+    from ..benchmarks.bench_report import BenchReport
+    from .console import say
+
+    comparison = compare_reports(BenchReport.read(old), BenchReport.read(new), limit=float(fail_on) / 100)
+    for note in comparison.notes:
+        say(f"note: {note}")
+    for missing in comparison.missing:
+        say(f"{missing}: not in {new}")
+    typer.echo(_table(comparison))
+    typer.echo(_verdict(comparison))
+    if not comparison.passed:
+        raise typer.Exit(1)
+
+
+def _table(comparison: BenchComparison) -> str:
+    from ..benchmarks.bench_tables import Table, number
+
+    rows = tuple(
+        (
+            f"{change.old.member} · {change.old.scope} · {change.old.size} · batch {change.old.batch}",
+            number(change.old.percentiles()["median"]),
+            number(change.new.percentiles()["median"]),
+            _change(change),
+            _MARKS[change.outcome],
+        )
+        for change in comparison.changes
+    )
+    return Table("Median times in ms", ("", "before", "after", "change (interval)", ""), rows).plain()
+
+
+def _change(change: SeriesChange) -> str:
+    value, low, high = (
+        f"{100 * (ratio - 1):+.1f}" for ratio in (change.ratio.value, change.ratio.low, change.ratio.high)
+    )
+    return f"{value} % ({low} .. {high})"
+
+
+def _verdict(comparison: BenchComparison) -> str:
+    limit = f"{100 * comparison.limit:g} %"
+    failed = [change for change in comparison.changes if change.failed]
+    unclear = sum(change.outcome.startswith("unclear") for change in comparison.changes)
+    hint = f"; {unclear} marked ? are too noisy to be sure: measure with more --rounds" if unclear else ""
+    if failed:
+        worst = max(failed, key=lambda change: change.ratio.value)
+        name = f"{worst.old.member}, {worst.old.scope} at {worst.old.size}"
+        return f"✘ slower by {limit} or nearly so: {len(failed)} of {len(comparison.changes)}, worst {name}{hint}"
+    if comparison.missing:
+        return f"✘ {len(comparison.missing)} measurements are missing{hint}"
+    if unclear:
+        return f"✔ nothing is seen to be slower by {limit}{hint}"
+    return f"✔ nothing is slower by {limit}: that is excluded for all {len(comparison.changes)} measurements"
