@@ -11,10 +11,7 @@ from typing import Any
 from ..runtime.errors import EngineBuildError
 from ..runtime.runners.tensorrt_library import TensorRtLibrary
 from ..runtime.runners.tensorrt_messages import MessageLog, make_logger, shorten
-from ..runtime.spec import ImageSize, Precision
-
-# The layers that an fp16 export leaves in float32 on purpose.
-_FLOAT_IN_FP16 = ("score", "upscore")
+from ..runtime.spec import ImageSize, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -77,22 +74,22 @@ def input_size(network: Any, batch: int, size: ImageSize) -> Iterator[None]:
         image.shape = (-1, -1, -1, 3)
 
 
-def planned_convolutions(parsed: ParsedNetwork, precision: Precision) -> list[str]:
-    """Names of the convolution layers that an export in `precision` computes in that type."""
-    return [layer.name for layer in _convolutions(parsed) if _planned(layer.name, precision) == precision]
+def planned_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> list[str]:
+    """Names of the convolution layers that must compute in the precision of the spec."""
+    return [layer.name for layer in _convolutions(parsed) if not _may_be_float(layer, spec)]
 
 
-def count_convolutions(parsed: ParsedNetwork, precision: Precision) -> dict[str, int]:
+def count_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> dict[str, int]:
     """The convolution layers by the type they compute in, once they are known to be as planned.
 
     A network is strongly typed: what is built computes in these types.
 
     Args:
         parsed: The network.
-        precision: What the metadata promise.
+        spec: What the metadata promise.
 
     Returns:
-        Number of layers by type, ``fp16`` and ``fp32``; those of score layers and upsampling are float32 in either.
+        Number of layers by type, ``fp16`` and ``fp32``.
 
     Raises:
         EngineBuildError: If a layer has another type than the metadata promise.
@@ -105,18 +102,19 @@ def count_convolutions(parsed: ParsedNetwork, precision: Precision) -> dict[str,
         dtype = layer.get_output(0).dtype
         kind = names.get(dtype, str(dtype))
         counts[kind] = counts.get(kind, 0) + 1
-        if kind != _planned(layer.name, precision):
+        if kind != spec.precision and not (kind == "fp32" and _may_be_float(layer, spec)):
             wrong.append(f"{layer.name} is {kind}")
     if wrong:
         raise EngineBuildError(
-            f"the graph is not the {precision} that its metadata promise: {', '.join(wrong[:5])}"
+            f"the graph is not the {spec.precision} that its metadata promise: {', '.join(wrong[:5])}"
             f"{' and more' if len(wrong) > 5 else ''}. Export the model again"
         )
     return counts
 
 
-def _planned(name: str, precision: Precision) -> Precision:
-    return "fp32" if name.startswith(_FLOAT_IN_FP16) else precision
+def _may_be_float(layer: Any, spec: ModelSpec) -> bool:
+    """Whether a layer makes or enlarges class scores, which an fp16 export leaves in float32."""
+    return spec.precision != "fp32" and layer.get_output(0).shape[1] == spec.num_classes
 
 
 def _convolutions(parsed: ParsedNetwork) -> Iterator[Any]:

@@ -177,7 +177,7 @@ def build_engine(
         raise EngineBuildError(f"compute capabilities cannot be chosen with {library}; use --target rtx")
     key = engine_key(onnx_path, options, library, gpu)
     parsed = parse_onnx(onnx_path, library)
-    convolutions = count_convolutions(parsed, header.spec.precision)
+    convolutions = count_convolutions(parsed, header.spec)
     plan = _plan(parsed, header, options, library, gpu)
     on_plan(plan)
 
@@ -196,7 +196,7 @@ def build_engine(
     layers = describe_layers(parsed, serialized)
     inspected = None
     if layers is not None:
-        inspected = check_precision(layers, header.spec.precision, planned_convolutions(parsed, header.spec.precision))
+        inspected = check_precision(layers, header.spec.precision, planned_convolutions(parsed, header.spec))
     if timing_cache is not None:
         save_timing_cache(config, timing_cache)
     data = memoryview(serialized)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from fcnrt.export import to_engine
@@ -24,6 +25,10 @@ from fcnrt.export.engine_network import parse_onnx
 from fcnrt.export.memory_estimate import estimate_memory
 from fcnrt.export.to_engine import EngineOptions, EnginePlan, build_engine
 from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.checkpoint import Checkpoint
+from fcnrt.fcn_models.registry import NETWORKS
+from fcnrt.fcn_models.registry import build as build_network
+from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import DeviceError, EngineBuildError, ModelFileError, OutputError
 from fcnrt.runtime.manifest import read_manifest, read_plan
 from fcnrt.runtime.onnx_header import read_onnx_header
@@ -109,6 +114,24 @@ def test_builds_exported_networks(
     assert manifest.key.onnx_sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
     assert len(read_plan(engine, manifest)) == engine.stat().st_size > 100_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.engine", "net.engine.json", "net.onnx"]
+
+
+def test_builds_a_residual_network(library: TensorRtLibrary, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_network(NETWORKS["fcn_resnet50"].config(variant="fcn_resnet50", num_classes=5, width=1 / 16)).eval()
+    checkpoint = Checkpoint(
+        model=model,
+        preprocessing="imagenet_rgb",
+        class_names=tuple(f"class {index}" for index in range(5)),
+        palette=voc_palette()[:5],
+        layout="made for a test",
+        source="random weights",
+        sha256="ab" * 32,
+    )
+    export_onnx(checkpoint, tmp_path / "net.onnx", precision="fp16")
+    result = build_engine(tmp_path / "net.onnx", tmp_path / "net.engine", machine=(library, None))
+    # 53 in the trunk, shortcuts included, and one before the scores.
+    assert result.manifest.convolutions == {"fp16": 54, "fp32": 1}
 
 
 def test_refuses_another_precision_than_promised(library: TensorRtLibrary, fcn8s: Path, tmp_path: Path) -> None:
