@@ -11,6 +11,7 @@ from .bench import bench_app
 from .build import build
 from .cache import cache_app
 from .data import data_app
+from .doctor import doctor
 from .export import export
 from .info import info
 from .run import run
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command("export")(export)
 app.command("build")(build)
+app.command("doctor")(doctor)
 app.command("info")(info)
 app.command("run")(run)
 app.command("verify")(verify)

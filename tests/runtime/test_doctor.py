@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fcnrt.runtime import doctor
+from fcnrt.runtime.doctor import Finding, examine
+from fcnrt.runtime.runners.gpu import Gpu
+
+L4 = Gpu("NVIDIA L4", "8.9", 24 << 30)
+H200 = Gpu("NVIDIA H200", "9.0", 141 << 30)
+
+ORT_CPU = SimpleNamespace(__version__="1.31.1", get_available_providers=lambda: ["CPUExecutionProvider"])
+ORT_GPU = SimpleNamespace(
+    __version__="1.31.1",
+    get_available_providers=lambda: ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+)
+TENSORRT = SimpleNamespace(__version__="11.4.0")
+RTX = SimpleNamespace(
+    __version__="1.7.1",
+    ComputeCapability=SimpleNamespace(__members__={"NONE": 0, "CURRENT": 1, "SM89": 2, "SM120": 3}),
+)
+PYAV = SimpleNamespace(__version__="18.1", codecs_available={"libx264"})
+EVERYTHING = {
+    "onnxruntime": ORT_GPU,
+    "tensorrt": TENSORRT,
+    "tensorrt_rtx": RTX,
+    "pycuda.driver": SimpleNamespace(),
+    "cuda.bindings.runtime": SimpleNamespace(),
+    "av": PYAV,
+}
+
+
+def examined(monkeypatch: pytest.MonkeyPatch, modules: dict[str, Any], gpus: list[Gpu]) -> dict[str, Finding]:
+    """The findings of a machine with these modules and GPUs, by subject and ability."""
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return modules[name]
+
+    monkeypatch.setattr(doctor, "list_gpus", lambda driver: gpus)
+    monkeypatch.setattr(doctor, "_find_spec", lambda name: modules.get(name))
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    return {f"{item.subject}: {item.ability}": item for item in examine(driver=object(), load=load)}
+
+
+def test_a_machine_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_loads", lambda library: True)
+    everything = EVERYTHING | dict.fromkeys(doctor._EXPORT_PACKAGES, SimpleNamespace())
+    found = examined(monkeypatch, everything, [L4])
+    assert [key for key, item in found.items() if not item.works] == []
+    assert found["gpu: cuda:0: NVIDIA L4 (8.9), 25.8 GB"].works
+    assert "TensorRT-RTX: build engines for 8.9 12.0" in found
+
+
+def test_a_machine_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined(monkeypatch, {}, [])
+    missing = {item.subject: (item.obstacle, item.remedy) for item in found.values() if not item.works}
+    assert missing.pop("gpu")[0] == "no NVIDIA driver with a device was found"
+    assert missing == {
+        "onnxruntime": ("cannot be imported (No module named 'onnxruntime')", 'pip install "fcnrt[cpu]"'),
+        "TensorRT": ("not installed", 'pip install "fcnrt[tensorrt]"'),
+        "TensorRT-RTX": ("not installed", 'pip install "fcnrt[rtx]"'),
+        "pycuda": ("not installed", 'pip install "fcnrt[pycuda]"'),
+        "cuda-bindings": ("not installed", 'pip install "fcnrt[tensorrt]"'),
+        "video": ("PyAV cannot be imported (No module named 'av')", "pip install av"),
+        "export": (
+            "torch, torchvision, onnx, onnxscript, safetensors not installed",
+            'pip install "fcnrt[export]"',
+        ),
+    }
+
+
+def test_libraries_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined(monkeypatch, EVERYTHING | {"onnxruntime": ORT_CPU}, [])
+    assert found["onnxruntime: cpu"].works
+    cuda = found["onnxruntime: cuda"]
+    assert cuda.obstacle == "the installed onnxruntime has no CUDA support"
+    assert cuda.remedy == 'pip uninstall onnxruntime; pip install "fcnrt[gpu]"'
+    assert found["TensorRT: build and run engines"].obstacle == "there is no NVIDIA GPU"
+    assert found["TensorRT-RTX: build engines for 8.9 12.0"].works
+    assert found["TensorRT-RTX: run engines"].obstacle == "there is no NVIDIA GPU"
+
+
+def test_a_gpu_that_tensorrt_rtx_does_not_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined(monkeypatch, EVERYTHING, [H200])
+    assert found["TensorRT-RTX: run engines"].obstacle == "NVIDIA H200 (9.0) is none of the GPUs it supports"
+    assert found["TensorRT: build and run engines"].works
+
+
+def test_a_provider_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_loads", lambda library: False)
+    found = examined(monkeypatch, EVERYTHING, [L4])["onnxruntime: tensorrt provider"]
+    assert (found.obstacle, found.remedy) == (
+        "libnvinfer.so.10 not found",
+        'pip install "tensorrt-cu13>=10.13,<11"',
+    )
+
+
+def test_a_library_that_is_installed_but_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        raise OSError("libnvinfer.so.10: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "_find_spec", lambda name: SimpleNamespace())
+    (found,) = doctor._tensorrt("tensorrt", [L4], load)
+    assert found.obstacle == "TensorRT cannot be imported (libnvinfer.so.10: cannot open shared object file)"
+
+
+def test_this_machine() -> None:
+    found = examine()
+    assert {item.subject for item in found} >= {"python", "gpu", "TensorRT", "TensorRT-RTX", "video", "export"}
