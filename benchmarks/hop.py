@@ -131,8 +131,8 @@ class Hop:
             found.append(f"fails on {self.failures[0]}{more}")
         if self.faults > _FAULTS_ALLOWED[self.precision] * self.pixels:
             found.append(
-                f"{_percent(self.faults / self.pixels)} of the pixels differ and are no ties "
-                f"(allowed in {self.precision}: {_percent(_FAULTS_ALLOWED[self.precision])})"
+                f"{percent(self.faults / self.pixels)} of the pixels differ and are no ties "
+                f"(allowed in {self.precision}: {percent(_FAULTS_ALLOWED[self.precision])})"
             )
         else:
             found += self._class_objections()
@@ -151,8 +151,8 @@ class Hop:
         if shares[worst] <= _CLASS_FAULTS_ALLOWED[self.precision]:
             return []
         return [
-            f"{_percent(shares[worst])} of the class {self.class_names[worst]} differ and are no ties "
-            f"(allowed in {self.precision}: {_percent(_CLASS_FAULTS_ALLOWED[self.precision])})"
+            f"{percent(shares[worst])} of the class {self.class_names[worst]} differ and are no ties "
+            f"(allowed in {self.precision}: {percent(_CLASS_FAULTS_ALLOWED[self.precision])})"
         ]
 
 
@@ -268,5 +268,6 @@ def _malformed(class_map: NDArray[np.uint8], expected: tuple[int, ...]) -> str |
     return None
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+def percent(share: float) -> str:
+    """A share in percent, with enough digits to tell 99.999 % from 100 %."""
+    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from .boundary import BAND_PIXELS
-from .hop import Hop
+from .hop import Hop, percent
 from .margin_histogram import margin_histogram
 from .parity_style import STYLE
 from .verification import Verification
@@ -141,11 +141,6 @@ def _worst(hop: Hop, palette: tuple[tuple[int, int, int], ...]) -> Iterator[str]
             )
         yield "</div></article>"
     yield "</section>"
-
-
-def percent(share: float) -> str:
-    """Enough digits to tell 99.999 % from 100 %."""
-    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"
 
 
 def _equal_share(pixels: int, differing: int) -> str:

@@ -17,12 +17,11 @@ from ..fcn_models.checkpoint import Checkpoint
 from ..runtime.errors import ParityError
 from ..runtime.manifest import read_manifest
 from ..runtime.runners import Backend
+from ..runtime.runners.opening import ENGINE_SUFFIXES
 from ..runtime.segmenter import Segmenter
 from ..runtime.spec import ImageSize
 from .parity import Stage
 from .parity_reference import Reference
-
-ENGINE_SUFFIX = ".engine"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ def open_deployment(
             )
         half = spec.precision != "fp32"
         reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
-        is_engine = model.suffix == ENGINE_SUFFIX
+        is_engine = model.suffix in ENGINE_SUFFIXES
         stages = []
         if half:
             progress("exporting in fp32")
@@ -99,7 +98,7 @@ def source_onnx(engine: Path) -> Path:
 
 def takes_size(model: Path) -> Callable[[ImageSize], bool]:
     """Whether a deployed file takes frames of a size: an ONNX file takes all, an engine those of its profiles."""
-    if model.suffix != ENGINE_SUFFIX:
+    if model.suffix not in ENGINE_SUFFIXES:
         return lambda size: True
     profiles = read_manifest(model).profiles
     return lambda size: any(profile.admits(size) for profile in profiles)

@@ -148,8 +148,9 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     from ..runtime.errors import CheckpointError
     from ..runtime.manifest import read_manifest
     from ..runtime.onnx_header import read_onnx_header
+    from ..runtime.runners.opening import ENGINE_SUFFIXES
 
-    spec = read_manifest(model).spec if model.suffix == ".engine" else read_onnx_header(model).spec
+    spec = read_manifest(model).spec if model.suffix in ENGINE_SUFFIXES else read_onnx_header(model).spec
     if reference is None:
         try:
             reference = bundled(spec.variant)

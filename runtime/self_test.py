@@ -19,6 +19,7 @@ import numpy as np
 from .errors import ModelFileError
 from .manifest import read_manifest
 from .onnx_header import read_metadata
+from .runners.opening import ENGINE_SUFFIXES
 from .spec import ChannelOrder, ImageSize
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def read_self_test(model: Path) -> SelfTest | None:
         ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine has none that it
             could run.
     """
-    manifest = read_manifest(model) if model.suffix == ".engine" else None
+    manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
     path = model if manifest is None else model.with_name(manifest.onnx_name)
     if manifest is not None and not path.is_file():
         raise ModelFileError(f"the self-test of {model} is in {path.name}, which it was built from; put it beside it")

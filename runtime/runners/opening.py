@@ -12,7 +12,8 @@ from .runner import Runner
 
 Backend = Literal["onnxruntime", "tensorrt"]
 
-_ENGINE_SUFFIXES = {".engine", ".plan", ".trt"}
+ENGINE_SUFFIXES = {".engine", ".plan", ".trt"}
+"""Suffixes of TensorRT engines; every other file is taken for an ONNX file."""
 
 
 def open_runner(
@@ -47,7 +48,7 @@ def open_runner(
     wanted = Device.parse(device)
     path = Path(path)
 
-    if path.suffix in _ENGINE_SUFFIXES:
+    if path.suffix in ENGINE_SUFFIXES:
         if backend == "onnxruntime":
             raise ModelFileError(f"{path} is a TensorRT engine; ONNX Runtime runs the .onnx file it was built from")
         from ._tensorrt import TensorRtRunner
