@@ -54,11 +54,11 @@ class Agreement:
 
 
 def agreements(report: BenchReport) -> list[Agreement]:
-    """The agreement of every member that holds the same network as the one it is compared with."""
+    """The agreement of every member of fcnrt's that holds the same network as the one it is compared with."""
     return [
         found
         for member in report.members
-        if member.same_network and (found := agreement_of(report, member)) is not None
+        if member.role == "fcnrt" and member.same_network and (found := agreement_of(report, member)) is not None
     ]
 
 

@@ -88,6 +88,9 @@ def bench(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write everything, with raw samples.", show_default=False),
     ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots.", show_default=False)
+    ] = None,
 ) -> None:
     """Measure speed and accuracy of exported models on this machine, with PyTorch as the reference.
 
@@ -97,12 +100,13 @@ def bench(
     """
     from ..benchmarks.agreement import verdict
     from ..benchmarks.bench import BenchSettings, run_bench
+    from ..benchmarks.bench_html import write_html
     from ..runtime.runners.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar, status
 
     _parsed("--device", [device], Device.parse)  # what is no device is refused before anything is loaded
-    outputs = [path for path in (json_file,) if path is not None]
+    outputs = [path for path in (json_file, html_file) if path is not None]
     for path in outputs:
         _check_writable(path)
     if not models:
@@ -124,6 +128,8 @@ def bench(
         report = run_bench(settings, progress=progress)
     if json_file is not None:
         report.write(json_file)
+    if html_file is not None:
+        write_html(report, html_file)
     _print(report)
     matches, sentence = verdict(report)
     written = f"     report: {' · '.join(map(str, outputs))}" if outputs else ""

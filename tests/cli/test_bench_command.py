@@ -13,8 +13,12 @@ SMALL = ("--size", "24x32", "--scenes", "1", "--rounds", "2", "--device", "cpu")
 
 
 def test_a_model_is_measured(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
-    done = fcnrt("bench", tiny_model, *SMALL, "--batch", 2, "--json", tmp_path / "bench.json")
+    done = fcnrt(
+        "bench", tiny_model, *SMALL, "--batch", 2, "--json", tmp_path / "bench.json", "--html", tmp_path / "bench.html"
+    )
     assert done.exit_code == 0, done.err
+    assert f"report: {tmp_path / 'bench.json'} · {tmp_path / 'bench.html'}" in done.out
+    assert "</html>" in (tmp_path / "bench.html").read_text()
     assert "Speed at 24x32, batch 2: ms per call" in done.out
     assert "fcnrt onnxruntime cpu" in done.out
     assert "✔ nothing was compared with PyTorch: speed alone was measured" in done.out
@@ -42,7 +46,7 @@ def test_bad_input_is_one_line(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((tmp_path / "missing.onnx",), "missing.onnx"),
         ((tiny_model, "--json", tmp_path / "nowhere" / "bench.json"), "there is no folder"),
-        ((tiny_model, "--json", tmp_path), "it is a folder"),
+        ((tiny_model, "--html", tmp_path), "it is a folder"),
         ((tiny_model, "--peers"), "peers run the network as it was before export"),
     ):
         done = fcnrt("bench", *arguments, *SMALL)
