@@ -119,7 +119,7 @@ def engine_key(onnx_path: Path, options: EngineOptions, library: TensorRtLibrary
 
 
 def choose_machine(target: Target) -> tuple[TensorRtLibrary, Gpu | None]:
-    """The TensorRT to build with, and the GPU to build for.
+    """The TensorRT to build with, and the GPU to build for: the first that ``CUDA_VISIBLE_DEVICES`` shows.
 
     Raises:
         MissingDependencyError: If no TensorRT is installed.
@@ -209,6 +209,7 @@ def build_engine(
         engine_sha256=hashlib.sha256(data).hexdigest(),
         convolutions=convolutions,
         spec=header.spec,
+        self_test=read_metadata(onnx_path).get(SELF_TEST_KEY),
     )
     write_engine(engine_path, data, manifest)
     return EngineResult(path=engine_path, manifest=manifest, inspected_layers=inspected)

@@ -208,17 +208,22 @@ class TensorRtRunner:
         outputs = sorted(name for name in names if name not in inputs)
         types = {"class_map": trt.DataType.UINT8, "confidence": trt.DataType.UINT8, "logits": trt.DataType.FLOAT}
         wrong = [name for name in outputs if engine.get_tensor_dtype(name) != types.get(name)]
-        if (
-            inputs != ["image"]
-            or outputs != sorted(self.spec.outputs)
-            or wrong
-            or engine.num_optimization_profiles != len(self._manifest.profiles)
-        ):
-            raise EngineMismatchError(
-                f"{self._path} is not what its manifest says: it takes {', '.join(inputs)}, returns "
-                f"{', '.join(outputs)} and has {engine.num_optimization_profiles} profiles. "
-                f"Rebuild it: {rebuild_command(self._path, self._manifest)}"
-            )
+        if inputs != ["image"] or outputs != sorted(self.spec.outputs) or wrong:
+            raise self._not_as_promised(f"takes {', '.join(inputs)} and returns {', '.join(outputs)}")
+        if engine.num_optimization_profiles != len(self._manifest.profiles):
+            raise self._not_as_promised(f"has {engine.num_optimization_profiles} profiles")
+        for index, profile in enumerate(self._manifest.profiles):
+            smallest, _, largest = (tuple(shape) for shape in engine.get_tensor_profile_shape("image", index))
+            least = (1, profile.min.height, profile.min.width, 3)
+            most = (profile.max_batch, profile.max.height, profile.max.width, 3)
+            if (smallest, largest) != (least, most):
+                raise self._not_as_promised(f"takes frames of shape {smallest} to {largest} in profile {index}")
+
+    def _not_as_promised(self, found: str) -> EngineMismatchError:
+        return EngineMismatchError(
+            f"{self._path} is not what its manifest says: it {found}. "
+            f"Rebuild it: {rebuild_command(self._path, self._manifest)}"
+        )
 
 
 class _Profile:

@@ -243,6 +243,12 @@ class FakeEngine:
     def get_tensor_dtype(self, name: str) -> str:
         return self.trt.types.get(name, "uint8")
 
+    def get_tensor_profile_shape(self, name: str, index: int) -> list[list[int]]:
+        assert name == "image"
+        profile = self.trt.profiles[index]
+        sizes = ((1, profile.min), (profile.max_batch, profile.opt), (profile.max_batch, profile.max))
+        return [[batch, size.height, size.width, 3] for batch, size in sizes]
+
     def create_execution_context(self, strategy: str) -> FakeContext | None:
         assert strategy == "on profile change"
         self.trt.contexts += 1
@@ -491,8 +497,12 @@ def test_refused_plan(setup: Setup) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda setup: setattr(setup.trt, "profiles", [SMALL]), "returns class_map and has 1 profiles"),
-        (lambda setup: setattr(setup.trt, "outputs", ("logits",)), "takes image, returns logits and has 2 profiles"),
+        (lambda setup: setattr(setup.trt, "profiles", [SMALL]), "is not what its manifest says: it has 1 profiles"),
+        (
+            lambda setup: setattr(setup.trt, "profiles", [SMALL, replace(LARGE, max_batch=2)]),
+            r"it takes frames of shape \(1, 8, 8, 3\) to \(2, 40, 60, 3\) in profile 1\. Rebuild it: fcnrt build",
+        ),
+        (lambda setup: setattr(setup.trt, "outputs", ("logits",)), "it takes image and returns logits"),
         (lambda setup: setup.trt.types.update(class_map="float"), "is not what its manifest says"),
     ],
 )
