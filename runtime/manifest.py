@@ -78,6 +78,7 @@ class EngineManifest:
         engine_sha256: SHA-256 of the engine, hexadecimal.
         convolutions: Number of convolution layers by the type they run in, for example ``{"fp16": 15, "fp32": 3}``.
         spec: The metadata of the ONNX file.
+        self_test: The self-test of the ONNX file, as JSON; None if it has none.
     """
 
     key: EngineKey
@@ -88,6 +89,7 @@ class EngineManifest:
     engine_sha256: str
     convolutions: dict[str, int]
     spec: ModelSpec
+    self_test: str | None = None
 
     def to_json(self) -> str:
         """The manifest as JSON, for people to read too."""
@@ -128,6 +130,7 @@ class EngineManifest:
                 engine_sha256=str(data["engine_sha256"]),
                 convolutions={str(kind): int(count) for kind, count in data["convolutions"].items()},
                 spec=ModelSpec.from_json(json.dumps(data["spec"])),
+                self_test=data.get("self_test"),
             )
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError(f"it lacks or misuses the field {exc}") from exc

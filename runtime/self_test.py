@@ -140,24 +140,20 @@ def read_self_test(model: Path) -> SelfTest | None:
     """The self-test of a deployed file; None if it was exported without one.
 
     Args:
-        model: An exported ONNX file, or an engine with the ONNX file that it was built from beside it. Of an engine's
-            test only the frames remain whose size the engine takes.
+        model: An exported ONNX file or an engine. Of an engine's test only the frames remain whose size it takes.
 
     Raises:
-        ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine has none that it
-            could run.
+        ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine takes none of its
+            frames.
     """
     manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
-    path = model if manifest is None else model.with_name(manifest.onnx_name)
-    if manifest is not None and not path.is_file():
-        raise ModelFileError(f"the self-test of {model} is in {path.name}, which it was built from; put it beside it")
-    text = read_metadata(path).get(SELF_TEST_KEY)
+    text = read_metadata(model).get(SELF_TEST_KEY) if manifest is None else manifest.self_test
     if text is None:
         return None
     try:
         test = SelfTest.from_json(text)
     except ModelFileError as exc:
-        raise ModelFileError(f"{path}: {exc}") from exc
+        raise ModelFileError(f"{model}: {exc}") from exc
     if manifest is None:
         return test
     frames = tuple(frame for frame in test.frames if any(profile.admits(frame.size) for profile in manifest.profiles))

@@ -11,7 +11,6 @@ import pytest
 
 from fcnrt.runtime.errors import ModelFileError
 from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
-from fcnrt.runtime.onnx_header import read_onnx_header
 from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.self_test import (
@@ -22,7 +21,7 @@ from fcnrt.runtime.self_test import (
     read_self_test,
     run_self_test,
 )
-from fcnrt.runtime.spec import ImageSize
+from fcnrt.runtime.spec import ImageSize, ModelSpec
 
 
 def strongest_channel(seed: int, size: ImageSize) -> GoldenFrame:
@@ -139,9 +138,8 @@ def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Pa
         read_self_test(path)
 
 
-def write_engine_beside(onnx_path: Path, smallest: str) -> Path:
-    """An engine that nothing can run, with a manifest that names the ONNX file."""
-    engine = onnx_path.with_suffix(".engine")
+def write_manifest(engine: Path, spec: ModelSpec, smallest: str, self_test: str | None) -> Path:
+    """An engine that nothing can run, with a manifest."""
     manifest = EngineManifest(
         key=EngineKey(
             onnx_sha256="00",
@@ -155,28 +153,23 @@ def write_engine_beside(onnx_path: Path, smallest: str) -> Path:
             optimization_level=None,
         ),
         profiles=(OptimizationProfile.parse(f"{smallest},512x512,512x512"),),
-        onnx_name=onnx_path.name,
-        onnx_bytes=onnx_path.stat().st_size,
+        onnx_name="model.onnx",
+        onnx_bytes=1,
         engine_bytes=4,
         engine_sha256="00",
         convolutions={},
-        spec=read_onnx_header(onnx_path).spec,
+        spec=spec,
+        self_test=self_test,
     )
     write_engine(engine, b"plan", manifest)
     return engine
 
 
-def test_of_an_engine_is_in_the_file_it_was_built_from(self_test: SelfTest, tiny_model: Path, tmp_path: Path) -> None:
-    graph = onnx.load(tiny_model)
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = SELF_TEST_KEY, self_test.to_json()
-    path = tmp_path / "tested.onnx"
-    onnx.save(graph, path)
-    found = read_self_test(write_engine_beside(path, "40x40"))
+def test_an_engine_has_it_in_its_manifest(self_test: SelfTest, tiny_spec: ModelSpec, tmp_path: Path) -> None:
+    engine = tmp_path / "model.engine"
+    found = read_self_test(write_manifest(engine, tiny_spec, "40x40", self_test.to_json()))
     assert found is not None
     assert [str(frame.size) for frame in found.frames] == ["40x50"]  # 33x17 is too small for the engine
     with pytest.raises(ModelFileError, match=r"takes none of the self-test's frames \(40x50, 33x17\); compare it on"):
-        read_self_test(write_engine_beside(path, "64x64"))
-    path.unlink()
-    with pytest.raises(ModelFileError, match=r"is in tested\.onnx, which it was built from; put it beside it"):
-        read_self_test(tmp_path / "tested.engine")
+        read_self_test(write_manifest(engine, tiny_spec, "64x64", self_test.to_json()))
+    assert read_self_test(write_manifest(engine, tiny_spec, "64x64", None)) is None
