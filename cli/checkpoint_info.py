@@ -74,9 +74,8 @@ def _upsampling(checkpoint: Checkpoint) -> list[str]:
 
     from ..fcn_models.upsampling import is_bilinear
 
-    model = checkpoint.model
-    layers = {name: model.get_submodule(name) for name in model.upsampling_layers}
-    bilinear = {name: isinstance(layer, nn.ConvTranspose2d) and is_bilinear(layer) for name, layer in layers.items()}
+    layers = ((name, checkpoint.model.get_submodule(name)) for name in checkpoint.model.upsampling_layers)
+    bilinear = {name: is_bilinear(layer) for name, layer in layers if isinstance(layer, nn.ConvTranspose2d)}
     kinds = {True: "exactly bilinear, exported as interpolation", False: "learned, kept"}
     return [
         f"{', '.join(names)}: {text}"

@@ -11,7 +11,19 @@ if TYPE_CHECKING:
     from ..fcn_models.checkpoint import Checkpoint
 
 # Written out again, because importing them would import torch; a test holds them against the originals.
-VariantName = Literal["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "fcn_resnet50", "fcn_resnet101"]
+VariantName = Literal[
+    "fcn32s",
+    "fcn16s",
+    "fcn8s",
+    "fcn8s_atonce",
+    "fcn8s_vgg16_bnhead",
+    "fcn8s_concat",
+    "fcn32s_resnet18",
+    "fcn_resnet50",
+    "fcn_resnet101",
+    "unet",
+    "linknet",
+]
 AlignName = Literal["same", "caffe"]
 WeightsName = Literal["vgg16-imagenet", "voc", "coco"]
 

@@ -137,11 +137,6 @@ _SUPPORTED: tuple[tuple[tuple[str, ...], Layout], ...] = (
 _UNSUPPORTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("features3.0.weight", "features4.0.weight"), "zijundeng/pytorch-semantic-segmentation FCN"),
     (("conv_block1.0.weight", "classifier.6.weight"), "meetps/pytorch-semseg FCN"),
-    (("backbone.layer1.0.weight", "head.fc6.0.weight"), "FCN-8s with batch normalisation in its head"),
-    (("stage1.0.weight", "upsample_81.weight"), "FCN8 that concatenates its skips"),
-    (("0.weight", "4.0.conv1.weight", "transpose_conv.weight"), "Dive into Deep Learning FCN-32s on ResNet-18"),
-    (("down1.conv_relu.0.weight",), "U-Net"),
-    (("input_conv.conv_bn_relu.0.weight",), "LinkNet"),
     (("features.0.weight", "features.1.running_mean"), "torchvision VGG with batch normalisation"),
     (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "torchvision ResNet classifier"),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .fcn_bn_head import BNHeadConfig
 from .network import NetworkConfig
 from .preprocessing import PreprocessingName
 
@@ -48,11 +49,37 @@ def outputs_of(tensors: Tensors, layer: str, default: int) -> int:
     return default if weight is None or weight.ndim == 0 else weight.shape[0]
 
 
-def _fcn_resnet(variant: str) -> Callable[[Tensors], NetworkConfig]:
+def _by_layers(variant: str, first: str, channels: int, scores: str) -> Callable[[Tensors], NetworkConfig]:
+    """A reader of the architecture: the first layer tells the width, the one that makes the scores the classes.
+
+    Args:
+        variant: Name of the architecture.
+        first: A layer of the file.
+        channels: Output channels of that layer at full width.
+        scores: The layer with one output channel per class.
+    """
     return lambda tensors: NetworkConfig(
         variant=variant,
-        num_classes=outputs_of(tensors, "classifier.4", 21),
-        width=outputs_of(tensors, "backbone.conv1", 64) / 64,
+        num_classes=outputs_of(tensors, scores, 21),
+        width=outputs_of(tensors, first, channels) / channels,
+    )
+
+
+def _bn_head(tensors: Tensors) -> NetworkConfig:
+    return BNHeadConfig(
+        variant="fcn8s_vgg16_bnhead",
+        num_classes=outputs_of(tensors, "layer5_conv", 21),
+        width=outputs_of(tensors, "backbone.layer1.0", 64) / 64,
+        fc_channels=outputs_of(tensors, "head.fc6.0", 4096),
+    )
+
+
+def _linknet(tensors: Tensors) -> NetworkConfig:
+    scores = tensors.get("deconv_out2.deconv.weight")  # transposed: (inputs, outputs, 2, 2)
+    return NetworkConfig(
+        variant="linknet",
+        num_classes=scores.shape[1] if scores is not None and scores.ndim > 1 else 21,
+        width=outputs_of(tensors, "input_conv.conv_bn_relu.0", 64) / 64,
     )
 
 
@@ -62,14 +89,51 @@ NATIVE_LAYOUTS = (
         name="torchvision fcn_resnet101",
         markers=("backbone.conv1.weight", "classifier.0.weight", "backbone.layer3.22.conv1.weight"),
         preprocessing="imagenet_rgb",
-        config=_fcn_resnet("fcn_resnet101"),
+        config=_by_layers("fcn_resnet101", "backbone.conv1", 64, "classifier.4"),
         ignored=("aux_classifier.",),
     ),
     NativeLayout(
         name="torchvision fcn_resnet50",
         markers=("backbone.conv1.weight", "classifier.0.weight"),
         preprocessing="imagenet_rgb",
-        config=_fcn_resnet("fcn_resnet50"),
+        config=_by_layers("fcn_resnet50", "backbone.conv1", 64, "classifier.4"),
         ignored=("aux_classifier.",),
+    ),
+    NativeLayout(
+        name="FCN-8s with batch normalisation in its head",
+        markers=("backbone.layer1.0.weight", "head.fc6.0.weight"),
+        preprocessing="imagenet_rgb",
+        config=_bn_head,
+    ),
+    NativeLayout(
+        name="Dive into Deep Learning FCN-32s on ResNet-18",
+        markers=("0.weight", "4.0.conv1.weight", "transpose_conv.weight"),
+        preprocessing="imagenet_rgb",
+        config=_by_layers("fcn32s_resnet18", "0", 64, "final_conv"),
+        # The book makes one sequence of the classifier's parts.
+        renamed={
+            "backbone.conv1.": "0.",
+            "backbone.bn1.": "1.",
+            **{f"backbone.layer{stage}.": f"{stage + 3}." for stage in (1, 2, 3, 4)},
+        },
+    ),
+    NativeLayout(
+        name="FCN8 that concatenates its skips",
+        markers=("stage1.0.weight", "upsample_81.weight"),
+        preprocessing="raw_rgb",
+        config=_by_layers("fcn8s_concat", "stage1.0", 96, "final.0"),
+    ),
+    NativeLayout(
+        name="U-Net of the portrait tutorial",
+        markers=("down1.conv_relu.0.weight",),
+        preprocessing="unit_rgb",
+        config=_by_layers("unet", "down1.conv_relu.0", 64, "last"),
+    ),
+    NativeLayout(
+        name="LinkNet of the portrait tutorial",
+        markers=("input_conv.conv_bn_relu.0.weight",),
+        preprocessing="unit_rgb",
+        config=_linknet,
+        ignored=("deconv_out2.bn.",),  # the original has it and does not use it
     ),
 )

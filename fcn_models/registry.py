@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .fcn import FCN, FCNConfig
+from .fcn_bn_head import BNHeadConfig, FCNBNHead
+from .fcn_concat import FCN8Concat
 from .fcn_resnet import FCNResNet
+from .fcn_resnet18 import FCN32sResNet18
+from .linknet import LinkNet
 from .network import Network, NetworkConfig
+from .unet import UNet
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,13 @@ NETWORKS: dict[str, Architecture] = {
     "fcn16s": _VGG16,
     "fcn8s": _VGG16,
     "fcn8s_atonce": _VGG16,
+    "fcn8s_vgg16_bnhead": Architecture(BNHeadConfig, FCNBNHead),
+    "fcn8s_concat": Architecture(NetworkConfig, FCN8Concat),
+    "fcn32s_resnet18": Architecture(NetworkConfig, FCN32sResNet18),
     "fcn_resnet50": _RESNET,
     "fcn_resnet101": _RESNET,
+    "unet": Architecture(NetworkConfig, UNet),
+    "linknet": Architecture(NetworkConfig, LinkNet),
 }
 """Architectures by the name of the variant."""
 

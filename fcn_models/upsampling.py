@@ -32,9 +32,9 @@ def bilinear_conv_transpose(channels: int, *, stride: int, padding: int) -> nn.C
 
 
 def is_bilinear(layer: nn.ConvTranspose2d) -> bool:
-    """Whether the layer upsamples every channel by itself with exactly the bilinear filter."""
+    """Whether the layer upsamples every channel by itself with exactly the bilinear filter; it may have a bias."""
     channels, mixed, height, width = layer.weight.shape
-    if layer.bias is not None or layer.groups != 1 or channels != mixed or height != width:
+    if layer.groups != 1 or channels != mixed or height != width:
         return False
     if layer.stride != (height // 2, height // 2) or height % 2 != 0:
         return False

@@ -20,9 +20,24 @@ from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.segmenter import Segmenter
 
 # Width and the operators its graph may have besides those that all have.
-SLIM = {"fcn_resnet50": 1 / 16}
+SLIM = {
+    "fcn32s_resnet18": 1 / 16,
+    "fcn8s_concat": 1 / 32,
+    "fcn8s_vgg16_bnhead": 1 / 16,
+    "fcn_resnet50": 1 / 16,
+    "linknet": 1 / 8,
+    "unet": 1 / 16,
+}
 _COMMON = {"ArgMax", "Cast", "Concat", "Conv", "MaxPool", "Relu", "Shape", "Sub", "Transpose"}
-_OPERATORS = {"fcn_resnet50": {"Add", "Resize"}}
+_CROP = {"Add", "Div", "Reshape", "Slice", "Squeeze"}  # arithmetic with sizes besides the slice itself
+_OPERATORS = {
+    "fcn32s_resnet18": {"ConvTranspose"} | _CROP,
+    "fcn8s_concat": {"ConvTranspose", "Mul"} | _CROP,
+    "fcn8s_vgg16_bnhead": {"ConvTranspose"} | _CROP,
+    "fcn_resnet50": {"Add", "Resize"},
+    "linknet": {"ConvTranspose"} | _CROP,
+    "unet": {"ConvTranspose"} | _CROP,
+}
 # As fcn8s but for its name; deeper than fcn_resnet50, and nothing else.
 _NOT_EXPORTED = {"fcn8s_atonce", "fcn_resnet101"}
 
@@ -30,10 +45,14 @@ _NOT_EXPORTED = {"fcn8s_atonce", "fcn_resnet101"}
 def slim(variant: str, **values: object) -> Network:
     """A slim network with random weights of which each matters; activations keep their size."""
     torch.manual_seed(0)
-    model = build(NETWORKS[variant].config(variant=variant, num_classes=5, width=SLIM.get(variant, 1 / 16), **values))
+    if variant == "fcn8s_vgg16_bnhead":
+        values = {"fc_channels": 24} | values
+    model = build(NETWORKS[variant].config(variant=variant, num_classes=5, width=SLIM[variant], **values))
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
+        if isinstance(layer, nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=layer.stride[0] / layer.kernel_size[0] / layer.in_channels**0.5)
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.running_mean, std=0.2)  # type: ignore[arg-type]
             nn.init.uniform_(layer.running_var, 0.5, 2.0)  # type: ignore[arg-type]

@@ -43,11 +43,6 @@ def test_the_final_upsampling_tells_the_variant(layout: object, final: str, vari
     [
         (["features3.0.weight", "features4.0.weight", "score_fr.6.weight"], "zijundeng/pytorch-semantic-segmentation"),
         (["conv_block1.0.weight", "classifier.6.weight"], "meetps/pytorch-semseg"),
-        (["backbone.layer1.0.weight", "head.fc6.0.weight"], "FCN-8s with batch normalisation in its head"),
-        (["stage1.0.weight", "upsample_81.weight"], "FCN8 that concatenates"),
-        (["0.weight", "4.0.conv1.weight", "transpose_conv.weight"], "Dive into Deep Learning FCN-32s on ResNet-18"),
-        (["down1.conv_relu.0.weight"], "U-Net"),
-        (["input_conv.conv_bn_relu.0.weight"], "LinkNet"),
         (vgg_keys("vgg16_bn"), "torchvision VGG with batch normalisation"),
         (vgg_keys("vgg19"), "torchvision VGG with 16 convolutions, not the 13 of VGG16"),
         (vgg_keys("vgg11"), "torchvision VGG with 8 convolutions"),

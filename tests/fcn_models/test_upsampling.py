@@ -32,7 +32,7 @@ def test_recognises_bilinear_weights() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        nn.ConvTranspose2d(3, 3, 4, 2, 1),  # has a bias
+        nn.ConvTranspose2d(3, 3, 4, 2, 1),  # random weights
         nn.ConvTranspose2d(3, 3, 4, 4, bias=False),
         nn.ConvTranspose2d(3, 3, 3, 2, bias=False),
         nn.ConvTranspose2d(3, 2, 4, 2, bias=False),
