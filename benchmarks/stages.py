@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..export.to_onnx import export_onnx
 from ..fcn_models.checkpoint import Checkpoint
 from ..runtime.errors import ParityError
-from ..runtime.manifest import read_manifest
+from ..runtime.manifest import onnx_path, read_manifest
 from ..runtime.runners import Backend
 from ..runtime.runners.opening import ENGINE_SUFFIXES
 from ..runtime.segmenter import Segmenter
@@ -88,12 +88,12 @@ def open_deployment(
 
 
 def source_onnx(engine: Path) -> Path:
-    """The ONNX file that an engine was built from, beside it; it may be missing.
+    """The ONNX file that an engine was built from; it may be missing.
 
     Raises:
         EngineMismatchError: If the engine has no usable manifest.
     """
-    return engine.with_name(read_manifest(engine).onnx_name)
+    return onnx_path(engine, read_manifest(engine))
 
 
 def takes_size(model: Path) -> Callable[[ImageSize], bool]:
