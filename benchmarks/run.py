@@ -77,7 +77,7 @@ class Setup:
     other_size: ImageSize = _OTHER_SIZE
     rounds: int = 60
     full_width_rounds: int = 20
-    video_pairs: int = 5
+    video_pairs: int = 3
     film_frames: int = 60
     launches: int = 20
     warm_up: WarmUp = field(default_factory=WarmUp)

@@ -10,6 +10,7 @@ from ..runtime.errors import FcnrtError
 from .bench import bench_app
 from .build import build
 from .cache import cache_app
+from .convert import convert
 from .data import data_app
 from .doctor import doctor
 from .export import export
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("export")(export)
 app.command("build")(build)
 app.command("doctor")(doctor)
+app.command("convert")(convert)
 app.command("info")(info)
 app.command("run")(run)
 app.command("verify")(verify)

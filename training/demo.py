@@ -27,7 +27,9 @@ from torch.nn.functional import cross_entropy
 from ..benchmarks.confusion import ConfusionMatrix
 from ..datasets.synthetic import render_scene
 from ..export.reference import normalize, reference_logits
+from ..fcn_models.checkpoint import load_checkpoint, save_checkpoint
 from ..fcn_models.fcn import FCN, FCNConfig, Variant
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..fcn_models.voc import VOC_CLASSES, VOC_VOID, voc_palette
 from ..runtime.spec import ImageSize
@@ -96,8 +98,6 @@ def train_demo(out: Path, schedule: Schedule, *, seed: int = 0) -> dict[str, flo
         previous = model
         path = out / f"{variant}.safetensors"
         _save(model, path, steps, seed)
-        from ..fcn_models.checkpoint import load_checkpoint
-
         results[variant] = _mean_iou(load_checkpoint(path).model, truth)
         _log.info("%s: mIoU %.4f after %.0f s", variant, results[variant], time.monotonic() - start)
     _write_results(out / "results.json", results, schedule, seed, time.monotonic() - start)
@@ -183,7 +183,7 @@ def _logits(model: FCN, images: NDArray[np.uint8]) -> torch.Tensor:
     return model.final_upsampling(scores.float())[:, :, :height, :width]  # type: ignore[no-any-return]
 
 
-def _mean_iou(model: FCN, scenes: Scenes) -> float:
+def _mean_iou(model: Network, scenes: Scenes) -> float:
     confusion = ConfusionMatrix(model.config.num_classes, VOC_VOID)
     for image, label in zip(*scenes, strict=True):
         prediction = reference_logits(model, _PREPROCESSING, image[None]).argmax(1)[0]
@@ -192,8 +192,6 @@ def _mean_iou(model: FCN, scenes: Scenes) -> float:
 
 
 def _save(model: FCN, path: Path, steps: int, seed: int) -> None:
-    from ..fcn_models.checkpoint import save_checkpoint
-
     plain = copy.deepcopy(model)
     fold_batch_norm(plain)
     save_checkpoint(
