@@ -1,4 +1,4 @@
-"""Frames to compare a deployment on: the user's pictures, or scenes and noise at many sizes."""
+"""Frames to compare a deployment on: scenes and noise at many sizes, and the user's pictures or drawn scenes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ _SCENE_SIZE = ImageSize(256, 256)
 _SCENE_SEED = 11
 
 
-def generated_frames(class_names: Sequence[str]) -> Iterator[ParityFrame]:
-    """Frames that need no data: scenes and noise at several sizes, and labelled scenes.
+def labelled_scenes(class_names: Sequence[str]) -> Iterator[ParityFrame]:
+    """Drawn scenes of one size.
 
     Args:
         class_names: The network's classes; the scenes have labels only if they are those of PASCAL VOC.
     """
-    yield from sized_frames()
     for index in range(_SCENES):
         scene = render_scene(_SCENE_SEED, index, _SCENE_SIZE)
         label = scene.label if tuple(class_names) == VOC_CLASSES else None
         yield ParityFrame(f"scene {index}", scene.image, label)
 
 
-def sized_frames() -> Iterator[ParityFrame]:
-    """A scene and noise at each of several sizes; without labels."""
-    for number, size in enumerate(_SIZES):
+def sized_frames(further: Sequence[ImageSize] = ()) -> Iterator[ParityFrame]:
+    """A scene and noise at each of several sizes; without labels.
+
+    Args:
+        further: Sizes besides those that are always taken.
+    """
+    for number, size in enumerate(dict.fromkeys((*_SIZES, *further))):
         for index, kind in ((2 * number, "scene"), (2 * number + 1, "noise")):
             yield ParityFrame(f"{kind} {size}", sample_frame(size, index))
 

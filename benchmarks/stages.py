@@ -32,11 +32,13 @@ class Deployment:
         reference: The PyTorch module.
         stages: What became of it, the deployed file last.
         takes: Whether the deployed file takes frames of a size; an engine has limits.
+        tuned_for: Sizes that it was made for in particular; none for an ONNX file.
     """
 
     reference: Reference
     stages: tuple[Stage, ...]
     takes: Callable[[ImageSize], bool]
+    tuned_for: tuple[ImageSize, ...]
 
 
 @contextmanager
@@ -47,6 +49,7 @@ def open_deployment(
     backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
+    open_model: Callable[..., Segmenter] = Segmenter.open,
 ) -> Iterator[Deployment]:
     """Open a deployed file together with the stages it went through, made again where they are not at hand.
 
@@ -56,12 +59,13 @@ def open_deployment(
         backend: As for `Segmenter.open`.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
+        open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
 
     Raises:
         FcnrtError: If a file cannot be used, or has not the checkpoint's classes.
     """
     with ExitStack() as opened:
-        segmenter = opened.enter_context(Segmenter.open(model, backend=backend, device=device))
+        segmenter = opened.enter_context(open_model(model, backend=backend, device=device))
         spec = segmenter.spec
         if spec.num_classes != len(checkpoint.class_names):
             raise ParityError(
@@ -70,7 +74,7 @@ def open_deployment(
             )
         half = spec.precision != "fp32"
         reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
-        is_engine = model.suffix in ENGINE_SUFFIXES
+        manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
         stages = []
         if half:
             progress("exporting in fp32")
@@ -78,30 +82,19 @@ def open_deployment(
             path = export_onnx(checkpoint, folder / "fp32.onnx").path
             stages.append(_stage("fp32 graph", opened.enter_context(Segmenter.open(path, device="cpu"))))
             stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
-        if is_engine:
-            onnx = source_onnx(model)
+        if manifest is not None:
+            onnx = onnx_path(model, manifest)
             if onnx.is_file():
                 graph = opened.enter_context(Segmenter.open(onnx, device="cpu"))
                 stages.append(_stage(f"{graph.spec.precision} graph", graph))
-        stages.append(_stage("engine" if is_engine else f"{spec.precision} graph", segmenter))
-        yield Deployment(reference, tuple(stages), takes_size(model))
-
-
-def source_onnx(engine: Path) -> Path:
-    """The ONNX file that an engine was built from; it may be missing.
-
-    Raises:
-        EngineMismatchError: If the engine has no usable manifest.
-    """
-    return onnx_path(engine, read_manifest(engine))
-
-
-def takes_size(model: Path) -> Callable[[ImageSize], bool]:
-    """Whether a deployed file takes frames of a size: an ONNX file takes all, an engine those of its profiles."""
-    if model.suffix not in ENGINE_SUFFIXES:
-        return lambda size: True
-    profiles = read_manifest(model).profiles
-    return lambda size: any(profile.admits(size) for profile in profiles)
+        stages.append(_stage("engine" if manifest is not None else f"{spec.precision} graph", segmenter))
+        profiles = () if manifest is None else manifest.profiles
+        yield Deployment(
+            reference,
+            tuple(stages),
+            takes=lambda size: manifest is None or any(profile.admits(size) for profile in profiles),
+            tuned_for=tuple(dict.fromkeys(profile.opt for profile in profiles)),
+        )
 
 
 def _stage(name: str, segmenter: Segmenter) -> Stage:

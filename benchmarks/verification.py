@@ -11,10 +11,11 @@ from typing import Literal
 from ..fcn_models.checkpoint import Checkpoint
 from ..runtime.errors import ParityError
 from ..runtime.runners import Backend
+from ..runtime.segmenter import Segmenter
 from ..runtime.spec import ImageSize
 from .diagnosis import Diagnosis, diagnose
 from .parity import Parity, ParityFrame, check_parity
-from .parity_frames import data_frames, generated_frames, sized_frames
+from .parity_frames import data_frames, labelled_scenes, sized_frames
 from .stages import open_deployment
 
 
@@ -46,6 +47,7 @@ def verify_deployment(
     backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
+    open_model: Callable[..., Segmenter] = Segmenter.open,
 ) -> Verification:
     """Compare a deployed file and every stage before it with PyTorch, and examine the first one that is broken.
 
@@ -57,17 +59,17 @@ def verify_deployment(
         backend: As for `Segmenter.open`.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
+        open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
 
     Raises:
         FcnrtError: If something cannot be read or run, or no frame fits the deployed file.
     """
     classes = checkpoint.class_names
-    with open_deployment(model, checkpoint, backend=backend, device=device, progress=progress) as deployment:
-        if data is None:
-            frames: Iterable[ParityFrame] = generated_frames(classes)
-        else:
-            frames = chain(sized_frames(), data_frames(data, len(classes), limit=limit))
-        fitting = _Fitting(frames, deployment.takes)
+    with open_deployment(
+        model, checkpoint, backend=backend, device=device, progress=progress, open_model=open_model
+    ) as deployment:
+        pictures = labelled_scenes(classes) if data is None else data_frames(data, len(classes), limit=limit)
+        fitting = _Fitting(chain(sized_frames(deployment.tuned_for), pictures), deployment.takes)
         parity = check_parity(deployment.reference, deployment.stages, fitting, progress=progress)
         if not parity.hops[0].frames:
             raise ParityError(f"{model} takes none of the frames' sizes; give pictures of a size it takes with --data")

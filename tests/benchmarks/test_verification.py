@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import dataclasses
-import itertools
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from fcnrt.benchmarks.parity_frames import data_frames, generated_frames
+from fcnrt.benchmarks.parity_frames import data_frames, labelled_scenes, sized_frames
 from fcnrt.benchmarks.random_network import random_checkpoint
-from fcnrt.benchmarks.stages import open_deployment, source_onnx, takes_size
+from fcnrt.benchmarks.stages import open_deployment
 from fcnrt.benchmarks.verification import verify_deployment
 from fcnrt.datasets.voc_writer import write_voc
 from fcnrt.export.to_onnx import export_onnx
@@ -84,13 +82,16 @@ def test_another_number_of_classes(half: Path) -> None:
         pass
 
 
-def test_generated_frames(checkpoint: Checkpoint) -> None:
-    frames = list(generated_frames(VOC_CLASSES))
-    assert {frame.name for frame in frames} >= {"scene 1x1", "noise 1x1", "noise 375x500", "scene 0"}
-    assert len({frame.name for frame in frames}) == len(frames)
-    assert sum(frame.label is not None for frame in frames) == 16
-    other_classes = [name.upper() for name in VOC_CLASSES]
-    assert all(frame.label is None for frame in generated_frames(other_classes))
+def test_generated_frames() -> None:
+    frames = list(sized_frames((ImageSize(64, 96), ImageSize(32, 48))))
+    names = [frame.name for frame in frames]
+    assert len(set(names)) == len(names)
+    assert {"scene 1x1", "noise 1x1", "noise 375x500", "scene 32x48"} <= set(names)
+    assert all(f"{frame.image.shape[0]}x{frame.image.shape[1]}" in frame.name for frame in frames)
+    scene = next(labelled_scenes(VOC_CLASSES))
+    assert scene.label is not None
+    assert scene.label.shape == scene.image.shape[:2] == (256, 256)
+    assert next(labelled_scenes([name.upper() for name in VOC_CLASSES])).label is None
 
 
 def test_pictures(tmp_path: Path) -> None:
@@ -116,11 +117,13 @@ def test_data_that_cannot_be_used(tmp_path: Path, voc: Path) -> None:
         next(data_frames(str(film), 21))
 
 
-def test_engines_have_limits(half: Path, tmp_path: Path) -> None:
-    assert takes_size(half)(ImageSize(1, 1))
+@pytest.fixture
+def engine(half: Path, tmp_path: Path) -> Path:
+    """An engine that nothing can run, built from `half`."""
     with Segmenter.open(half, device="cpu") as segmenter:
         spec = segmenter.spec
     engine = tmp_path / "half.engine"
+    profiles = ("64x64,96x96,128x256", "512x512,512x512,512x512")
     manifest = EngineManifest(
         key=EngineKey(
             onnx_sha256="00",
@@ -128,24 +131,53 @@ def test_engines_have_limits(half: Path, tmp_path: Path) -> None:
             version="11.4",
             gpu="GPU",
             compute_capabilities=("9.0",),
-            profiles=(),
+            profiles=profiles,
             max_batch=1,
             workspace_bytes=None,
             optimization_level=None,
         ),
-        profiles=(
-            OptimizationProfile.parse("64x64,96x96,128x256"),
-            OptimizationProfile.parse("512x512,512x512,512x512"),
-        ),
-        onnx_name="half.onnx",
+        profiles=tuple(map(OptimizationProfile.parse, profiles)),
+        onnx_name=str(half),
         onnx_bytes=1,
         engine_bytes=4,
         engine_sha256="00",
         convolutions={},
-        spec=dataclasses.replace(spec),
+        spec=spec,
     )
     write_engine(engine, b"plan", manifest)
-    takes = takes_size(engine)
-    sizes = [ImageSize(h, w) for h, w in itertools.product((63, 64, 512), (64, 256, 512))]
-    assert [size for size in sizes if takes(size)] == [ImageSize(64, 64), ImageSize(64, 256), ImageSize(512, 512)]
-    assert source_onnx(engine) == tmp_path / "half.onnx"
+    return engine
+
+
+class SwappingEngine:
+    """A GPU that runs an engine: in truth ONNX Runtime, with red and blue swapped."""
+
+    backend, device = "tensorrt", "cuda:0"
+
+    def __init__(self, onnx: Path) -> None:
+        self._segmenter = Segmenter.open(onnx, device="cpu")
+        self.spec = self._segmenter.spec
+
+    def run(self, frames: np.ndarray, outputs: object, *, class_map: object = None) -> dict[str, np.ndarray]:
+        return {"class_map": self._segmenter(frames[..., ::-1])}
+
+    def close(self) -> None:
+        self._segmenter.close()
+
+
+def test_engine_is_blamed_when_its_onnx_file_is_right(checkpoint: Checkpoint, half: Path, engine: Path) -> None:
+    def open_model(path: Path, **_options: object) -> Segmenter:
+        assert path == engine
+        return Segmenter(SwappingEngine(half))  # type: ignore[arg-type]
+
+    found = verify_deployment(engine, checkpoint, open_model=open_model)
+    assert [hop.name.split(" -> ")[1] for hop in found.parity.hops] == [
+        "fp32 graph (onnxruntime on cpu)",
+        "fp16, emulated",
+        "fp16 graph (onnxruntime on cpu)",
+        "engine (tensorrt on cuda:0)",
+    ]
+    # Of the usual sizes the engine takes three, and it is tuned for two others; a scene and noise of each.
+    assert found.parity.hops[0].frames == 2 * (3 + 2)
+    assert found.skipped == 2 * 6 + 16
+    assert found.parity.broken is found.parity.hops[3]
+    assert str(found.diagnosis).startswith("looks like: red and blue swapped (")
