@@ -8,6 +8,7 @@ channel's value, and its logits are the channels themselves.
 from __future__ import annotations
 
 import os
+import signal
 
 # Networks in tests are tiny: more threads than one only wait for each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +22,9 @@ from typing import Any
 import pytest
 
 from fcnrt.runtime.spec import METADATA_KEY, ImageSize, ModelSpec, OutputName
+
+# A job that a shell starts in the background ignores Ctrl-C, and so would every program started from here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WriteTinyModel = Callable[..., Path]
 
