@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from ..runtime.atomic import atomic_path
 from ..runtime.errors import SourceError
 from .confusion import ConfusionMatrix
 from .environment import Environment
+from .sample_json import format_samples
 
 _KIND = "fcnrt bench"
 _FORMAT = 1
@@ -183,9 +183,7 @@ class BenchReport:
         for accuracy, written in zip(self.accuracy, data["accuracy"], strict=True):
             written["mean_iou_points"] = accuracy.mean_iou()
         document = {"kind": _KIND, "format": _FORMAT, "scopes": SCOPES, **data}
-        text = json.dumps(document, indent=1, ensure_ascii=False)
-        # One line per series, not per sample.
-        return re.sub(r"\[\s+([-+.,\de\s]+?)\s+\]", lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
+        return format_samples(document, indent=1)
 
     def write(self, path: Path) -> None:
         """Write the report as JSON.

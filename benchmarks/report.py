@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ..runtime.atomic import atomic_path
 from ..runtime.errors import SourceError
 from .environment import Environment
+from .sample_json import format_samples
 
 _FORMAT = 1
 _SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
@@ -101,9 +101,7 @@ class Report:
             data["outcomes"] = [{**asdict(outcome), "met": outcome.met} for outcome in row.outcomes]
             rows.append(data)
         document = {"format": _FORMAT, "environment": asdict(self.environment), "rows": rows}
-        text = json.dumps(document, indent=2, ensure_ascii=False)
-        # One line per series, not per sample.
-        return re.sub(r"\[\s+([-+.,\de\s]+?)\s+\]", lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
+        return format_samples(document, indent=2)
 
     def write(self, path: Path) -> None:
         """Write the report as JSON.
