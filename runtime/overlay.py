@@ -14,6 +14,12 @@ from .spec import ChannelOrder
 DEFAULT_OPACITY = 0.6
 
 
+def check_opacity(opacity: float) -> None:
+    """Raises ValueError if the opacity is not 0..1."""
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity is 0 (not visible) to 1 (covers the frame), got {opacity:g}")
+
+
 class ClassPainter:
     """Paints class maps in the colours of their classes.
 
@@ -59,8 +65,7 @@ class ClassPainter:
             FrameError: If one of the arrays is malformed, or their sizes differ.
             ValueError: If the opacity is not 0..1.
         """
-        if not 0 <= opacity <= 1:
-            raise ValueError(f"opacity is 0 (not visible) to 1 (covers the frame), got {opacity:g}")
+        check_opacity(opacity)
         if frame.dtype != np.uint8 or frame.shape != (*class_map.shape, 3):
             raise FrameError(
                 f"the frame must be uint8 and of the class map's size {class_map.shape}, "

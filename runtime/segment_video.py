@@ -19,6 +19,7 @@ from .overlay import DEFAULT_OPACITY, ClassPainter
 from .palette_png import encode_palette_png
 from .pipeline import run_pipeline
 from .segmenter import Segmenter
+from .video_overlay import PlanePainter
 from .video_reader import AudioPacket, TimedFrame, VideoReader
 from .video_writer import VideoWriter
 
@@ -100,6 +101,7 @@ def _video_file(
 ) -> Iterator[_Write]:
     order = segmenter.spec.channel_order
     painter = ClassPainter(segmenter.spec.palette, channel_order=order)
+    plane_painter = PlanePainter(segmenter.spec.palette, reader.facts.color, opacity=opacity)
     make_folder(output.parent)
     with (
         atomic_path(output) as temporary,
@@ -111,6 +113,9 @@ def _video_file(
                 writer.write_audio(item)
                 return
             assert class_map is not None
+            if save == "overlay" and item.decoded is not None:
+                writer.write_picture(plane_painter.overlay(item.decoded, class_map), item.pts, item.duration)
+                return
             if save == "color":
                 painted = painter.colorize(class_map)
             else:

@@ -24,6 +24,7 @@ from .spec import ChannelOrder, ImageSize
 from .truncation import is_truncated
 from .video_color import VideoColor
 from .video_orientation import Orientation
+from .video_overlay import has_planes_to_paint
 
 _NETWORK_TIMEOUT_S = 10.0
 _ASSUMED_FPS = Fraction(25)  # only for frames without any time, of a stream without a rate
@@ -41,11 +42,13 @@ class TimedFrame:
         image: uint8 (H, W, 3), upright.
         pts: Time at which it is shown, in units of the video's `time_base`; strictly increasing.
         duration: How long it is shown, in the same unit; 0 if unknown.
+        decoded: The same picture as the decoder gave it, where `PlanePainter` can paint it as it is; else None.
     """
 
     image: NDArray[np.uint8]
     pts: int
     duration: int
+    decoded: av.VideoFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -269,7 +272,9 @@ class VideoReader:
             # A frame comes with the duration of its packet, which is wrong where times vary and frames are reordered.
             # Only the last frame's matters, as the others end when the next one starts.
             duration = max(0, min(duration, self._end - frame.pts))
-        return TimedFrame(self._orientation.apply(np.asarray(image, np.uint8)), pts, duration)
+        as_shown = self._orientation == Orientation() and (frame.height, frame.width) == image.shape[:2]
+        decoded = frame if as_shown and has_planes_to_paint(frame, facts.color) else None
+        return TimedFrame(self._orientation.apply(np.asarray(image, np.uint8)), pts, duration, decoded)
 
 
 def _is_file_truncated(path: Path) -> bool:

@@ -90,7 +90,7 @@ class VideoWriter:
                 self._container.close()
 
     def write(self, frame: TimedFrame) -> None:
-        """Write a frame."""
+        """Write the image of a frame."""
         image = np.ascontiguousarray(frame.image)
         if any(self._padding):
             bottom, right = self._padding
@@ -102,8 +102,13 @@ class VideoWriter:
                 dst_color_range=ColorRange.MPEG,
                 threads=1,
             )
-            picture.pts, picture.time_base = frame.pts, self._facts.time_base
-            self._durations[frame.pts] = frame.duration
+        self.write_picture(picture, frame.pts, frame.duration)
+
+    def write_picture(self, picture: av.VideoFrame, pts: int, duration: int) -> None:
+        """Write a picture in the file's own form: 4:2:0, limited range, even size; times as in `TimedFrame`."""
+        picture.pts, picture.time_base = pts, self._facts.time_base
+        self._durations[pts] = duration
+        with self._translated_errors():
             self._mux(self._stream.encode(picture))
 
     def write_audio(self, item: AudioPacket) -> None:
