@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..runtime.class_shares import ClassShares
+    from ..runtime.pipeline import StageTimes
     from ..runtime.segmenter import Segmenter
     from ..runtime.sources import ImageSource, VideoSource
     from ..runtime.video_reader import VideoFacts
@@ -74,16 +75,20 @@ def run(
         bool,
         typer.Option("--no-build", help="With --backend tensorrt: fail if there is no engine yet, rather than build."),
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say at the end how busy reading, inference and writing were.")
+    ] = False,
 ) -> None:
     """Segment pictures or a video with an exported model.
 
     Ctrl-C ends a video early; the frames so far are kept.
     """
     from ..runtime.outputs import image_outputs, video_output
+    from ..runtime.pipeline import StageTimes
     from ..runtime.sources import ImageSource, find_source
 
     found = find_source(source)
-    options = _Options(save, opacity, batch)
+    options = _Options(save, opacity, batch, StageTimes() if profile else None)
     if isinstance(found, ImageSource):
         results = image_outputs(found, output, save)
         with _open_segmenter(model, backend, device, may_build=not no_build) as segmenter:
@@ -99,6 +104,7 @@ class _Options:
     save: SaveName
     opacity: float
     batch: int
+    times: StageTimes | None
 
 
 def _open_segmenter(model: Path | None, backend: BackendName, device: str, *, may_build: bool) -> Segmenter:
@@ -171,6 +177,7 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
                 opacity=options.opacity,
                 batch=options.batch,
                 on_result=on_result,
+                times=options.times,
             )
         except KeyboardInterrupt:
             interrupted = True
@@ -181,7 +188,7 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
         say(title)
     if shares.frame_count:
         written = results[0] if source.single else Path(os.path.commonpath([path.parent for path in results]))
-        _report(written, f"{shares.frame_count:,} of {total:,} images", shares)
+        _report(written, f"{shares.frame_count:,} of {total:,} images", shares, options.times)
     for path in source.skipped[:_SKIPPED_SHOWN]:
         say(f"  {path}: not an image (skipped)")
     if len(source.skipped) > _SKIPPED_SHOWN:
@@ -223,12 +230,13 @@ def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pa
                     opacity=options.opacity,
                     batch=options.batch,
                     on_result=on_result,
+                    times=options.times,
                 )
             except (SourceError, KeyboardInterrupt) as exc:
                 stopped = exc
 
     if shares.frame_count:
-        _report(result, f"{shares.frame_count:,} frames", shares)
+        _report(result, f"{shares.frame_count:,} frames", shares, options.times)
     if isinstance(stopped, SourceError):
         raise stopped
     if stopped is not None:
@@ -249,10 +257,14 @@ def _describe_video(facts: VideoFacts) -> str:
     return ", ".join(parts)
 
 
-def _report(written: Path, amount: str, shares: ClassShares) -> None:
+def _report(written: Path, amount: str, shares: ClassShares, times: StageTimes | None) -> None:
     from .console import say
 
     typer.echo(written)
     largest = [f"{name} {share:.1%}".replace("%", " %") for name, share in shares.largest()]
     rest = ["..."] if len(largest) > _CLASSES_SHOWN else []
     say(f"  {amount} · " + "  ".join(largest[:_CLASSES_SHOWN] + rest))
+    if times is not None:
+        stages = {"reading": times.read_s, "inference": times.transform_s, "writing": times.write_s}
+        busy = ", ".join(f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") for name, seconds in stages.items())
+        say(f"  {shares.frame_count / times.wall_s:.4g} frames/s in {times.wall_s:.1f} s; busy: {busy}")

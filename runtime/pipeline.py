@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,10 +18,29 @@ QUEUE_CAPACITY = 3
 """Items that may wait between two stages: enough to even out slow frames, few enough for large ones."""
 
 
+@dataclass
+class StageTimes:
+    """Seconds that each stage of a pipeline was at work, which is not waiting for another stage; they overlap.
+
+    Attributes:
+        read_s: The source.
+        transform_s: The transform.
+        write_s: The sink.
+        wall_s: From the start to the end of all three.
+    """
+
+    read_s: float = 0.0
+    transform_s: float = 0.0
+    write_s: float = 0.0
+    wall_s: float = 0.0
+
+
 def run_pipeline(
     source: Iterable[Item],
     transform: Callable[[Iterator[Item]], Iterable[Result]],
     sink: Callable[[Result], None],
+    *,
+    times: StageTimes | None = None,
 ) -> None:
     """Pass every item of the source through the transform into the sink, the three of them at the same time.
 
@@ -31,6 +52,12 @@ def run_pipeline(
     after it finish what they have been given. So after an error of the source, the sink holds every result of what was
     read before it.
 
+    Args:
+        source: The items.
+        transform: Turns items into results, in order; it may give more or fewer of them.
+        sink: Takes each result.
+        times: Is filled in when the pipeline ends, however it ends.
+
     Raises:
         BaseException: Whatever a stage raised. If several did, the one nearest the sink, since it says most about
             what was written.
@@ -38,6 +65,8 @@ def run_pipeline(
     incoming: Channel[Item] = Channel(QUEUE_CAPACITY)
     outgoing: Channel[Result] = Channel(QUEUE_CAPACITY)
     errors: dict[str, BaseException] = {}
+    start = time.perf_counter()
+    ended: dict[str, float] = {}
 
     def read() -> None:
         try:
@@ -48,6 +77,7 @@ def run_pipeline(
             errors["source"] = exc
         finally:
             incoming.close()
+            ended["source"] = time.perf_counter()
 
     def write() -> None:
         try:
@@ -57,6 +87,7 @@ def run_pipeline(
             errors["sink"] = exc
         finally:
             outgoing.abandon()
+            ended["sink"] = time.perf_counter()
 
     threads = [threading.Thread(target=read, name="fcnrt-read"), threading.Thread(target=write, name="fcnrt-write")]
     for thread in threads:
@@ -70,8 +101,14 @@ def run_pipeline(
     finally:
         incoming.abandon()
         outgoing.close()
+        ended["transform"] = time.perf_counter()
         for thread in threads:
             _join(thread)
+    if times is not None:
+        times.wall_s = time.perf_counter() - start
+        times.read_s = ended["source"] - start - incoming.sender_waited_s
+        times.transform_s = ended["transform"] - start - incoming.receiver_waited_s - outgoing.sender_waited_s
+        times.write_s = ended["sink"] - start - outgoing.receiver_waited_s
     for stage in ("sink", "transform", "source"):
         if stage in errors:
             raise errors[stage]
@@ -89,6 +126,10 @@ class Channel(Generic[T]):
 
     Args:
         capacity: Number of items that may wait.
+
+    Attributes:
+        sender_waited_s: Seconds that the sender has waited for a place.
+        receiver_waited_s: Seconds that the receiver has waited for an item.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -97,12 +138,16 @@ class Channel(Generic[T]):
         self._closed = False
         self._abandoned = False
         self._changed = threading.Condition()
+        self.sender_waited_s = 0.0
+        self.receiver_waited_s = 0.0
 
     def put(self, item: T) -> bool:
         """Hand over an item, waiting while the queue is full; False if the receiver has gone."""
         with self._changed:
+            start = time.perf_counter()
             while len(self._items) >= self._capacity and not self._abandoned:
                 self._changed.wait()
+            self.sender_waited_s += time.perf_counter() - start
             if self._abandoned:
                 return False
             self._items.append(item)
@@ -125,8 +170,10 @@ class Channel(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
+                start = time.perf_counter()
                 while not self._items and not self._closed and not self._abandoned:
                     self._changed.wait()
+                self.receiver_waited_s += time.perf_counter() - start
                 if not self._items:
                     return
                 item = self._items.popleft()

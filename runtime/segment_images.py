@@ -16,7 +16,7 @@ from .images import read_image, write_file, write_image
 from .outputs import Save, make_folder
 from .overlay import DEFAULT_OPACITY, ClassPainter
 from .palette_png import encode_palette_png
-from .pipeline import run_pipeline
+from .pipeline import StageTimes, run_pipeline
 from .segmenter import Segmenter
 from .spec import ChannelOrder
 
@@ -39,6 +39,7 @@ def segment_images(
     opacity: float = DEFAULT_OPACITY,
     batch: int = 1,
     on_result: Callable[[NDArray[np.uint8] | None], None] = lambda class_map: None,
+    times: StageTimes | None = None,
 ) -> list[SourceError]:
     """Segment image files one after the other; reading, inference and writing overlap.
 
@@ -51,6 +52,7 @@ def segment_images(
         batch: Images of the same size to segment in one call, if they follow each other.
         on_result: Called for each image in order, from another thread: with its class map when the result is written,
             with None if the image could not be read.
+        times: Is filled in with the time that reading, inference, and painting and writing took.
 
     Returns:
         Why images could not be read, in their order; all others were segmented.
@@ -82,7 +84,7 @@ def segment_images(
         on_result(class_map)
 
     transform = partial(_segment, segmenter, batch)
-    run_pipeline(_load(files, outputs, spec.channel_order), transform, sink)
+    run_pipeline(_load(files, outputs, spec.channel_order), transform, sink, times=times)
     return failures
 
 

@@ -17,7 +17,7 @@ from .images import write_file
 from .outputs import Save, make_folder
 from .overlay import DEFAULT_OPACITY, ClassPainter
 from .palette_png import encode_palette_png
-from .pipeline import run_pipeline
+from .pipeline import StageTimes, run_pipeline
 from .segmenter import Segmenter
 from .video_overlay import PlanePainter
 from .video_reader import AudioPacket, TimedFrame, VideoReader
@@ -36,6 +36,7 @@ def segment_video(
     opacity: float = DEFAULT_OPACITY,
     batch: int = 1,
     on_result: Callable[[NDArray[np.uint8]], None] = lambda class_map: None,
+    times: StageTimes | None = None,
 ) -> None:
     """Segment a video; decoding, inference and encoding overlap, and memory does not grow with its length.
 
@@ -50,6 +51,7 @@ def segment_video(
         opacity: Weight of the class colours in an overlay, 0 to 1.
         batch: Frames to segment in one call.
         on_result: Called with the class map of each frame when it is written, in order, from another thread.
+        times: Is filled in with the time that decoding, inference, and painting and encoding took.
 
     Raises:
         SourceError: If the video was cut off or damaged; the message counts the frames before.
@@ -75,7 +77,7 @@ def segment_video(
                 on_result(class_map)
 
         try:
-            run_pipeline(reader, partial(_segment, segmenter, batch), sink)
+            run_pipeline(reader, partial(_segment, segmenter, batch), sink, times=times)
         except (SourceError, KeyboardInterrupt) as exc:
             if frame_count == 0:
                 raise

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,20 @@ def test_a_video(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> No
     assert last.startswith("  25 frames · blue ")
     assert " %  red 2" in last
     assert _frame_count("street-overlay.mp4") == 25
+
+
+def test_profile_says_how_busy_each_stage_was(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> None:
+    make_video(Path("street.mp4"), pts=range(25), size=ImageSize(48, 64))
+
+    done = fcnrt("run", "street.mp4", "--model", tiny_model, "--profile")
+
+    found = re.fullmatch(
+        r"  ([\d.]+) frames/s in ([\d.]+) s; busy: reading (\d+) %, inference (\d+) %, writing (\d+) %",
+        done.err.splitlines()[-1],
+    )
+    assert found
+    assert all(0 <= int(share) <= 100 for share in found.groups()[2:])
+    assert any(int(share) > 0 for share in found.groups()[2:])
 
 
 def test_one_image(fcnrt: RunFcnrt, tiny_model: Path) -> None:

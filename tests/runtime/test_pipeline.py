@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from fcnrt.runtime.pipeline import QUEUE_CAPACITY, Channel, run_pipeline
+from fcnrt.runtime.pipeline import QUEUE_CAPACITY, Channel, StageTimes, run_pipeline
 
 
 def _doubled(items: Iterable[int]) -> Iterator[int]:
@@ -191,3 +191,28 @@ def test_an_abandoned_channel_takes_nothing() -> None:
 
     assert not channel.put(2)
     assert list(channel) == []
+
+
+def test_the_busy_time_of_each_stage_is_told() -> None:
+    def slowly(items: Iterable[int], seconds: float) -> Iterator[int]:
+        for item in items:
+            time.sleep(seconds)
+            yield item
+
+    times = StageTimes()
+
+    run_pipeline(slowly(range(20), 0.002), lambda items: slowly(items, 0.02), lambda result: None, times=times)
+
+    assert times.wall_s >= times.transform_s >= 20 * 0.02
+    assert times.transform_s > 0.8 * times.wall_s
+    assert times.transform_s > times.read_s >= 20 * 0.002
+    assert times.read_s > times.write_s > 0
+
+
+def test_busy_times_are_told_after_an_error() -> None:
+    times = StageTimes()
+
+    with pytest.raises(_BrokenError, match="at 6"):
+        run_pipeline(_failing(range(9), 6), _doubled, lambda result: None, times=times)
+
+    assert times.wall_s > 0
