@@ -43,8 +43,8 @@ def checkpoint_card(path: Path, checkpoint: Checkpoint) -> Card:
         *((label, value) for label, value in checkpoint.notes.items()),
         ("classes", str(config.num_classes)),
     ]
-    if config.variant == "fcn8s" and "wkentaro" in checkpoint.layout:
-        rows.insert(2, ("", "an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce"))
+    if checkpoint.assumption is not None:
+        rows.insert(2, ("", checkpoint.assumption))
     title = f"{config.variant} checkpoint · {size_text(path.stat().st_size)}"
     return Card(path.name, title, rows, checkpoint.class_names, checkpoint.palette)
 
@@ -64,6 +64,7 @@ def checkpoint_json(path: Path, checkpoint: Checkpoint) -> str:
         "palette": checkpoint.palette,
         "source": checkpoint.source,
         "sha256": checkpoint.sha256,
+        "assumption": checkpoint.assumption,
         "notes": dict(checkpoint.notes),
     }
     return json.dumps(values, ensure_ascii=False)

@@ -25,7 +25,7 @@ VariantName = Literal[
     "linknet",
 ]
 AlignName = Literal["same", "caffe"]
-WeightsName = Literal["vgg16-imagenet", "voc", "coco"]
+WeightsName = Literal["vgg16-imagenet", "voc", "voc-caffe", "voc-chainer", "coco"]
 
 ClassesOption = Annotated[
     Path | None,
@@ -52,7 +52,7 @@ def load_file(
     approximate_align: bool = False,
     classes: Path | None = None,
 ) -> Checkpoint:
-    """The checkpoint in a file.
+    """The checkpoint in a file; says what had to be assumed about it.
 
     Raises:
         CheckpointError: If it cannot be loaded, or would run with another alignment than it was trained with and that
@@ -61,6 +61,7 @@ def load_file(
     from ..fcn_models.checkpoint import load_checkpoint
     from ..fcn_models.class_file import with_classes
     from ..runtime.errors import CheckpointError
+    from .console import say
 
     if approximate_align and align is None:
         align = "same"
@@ -70,6 +71,8 @@ def load_file(
             f"{path.name} was trained with {checkpoint.approximated_align} alignment ({checkpoint.layout}); with "
             f"{align} its results would only be approximate. Leave --align out, or accept it with --approximate-align."
         )
+    if checkpoint.assumption is not None:
+        say(f"note: {path.name} is {checkpoint.assumption}")
     return checkpoint if classes is None else with_classes(checkpoint, classes)
 
 
@@ -82,7 +85,7 @@ def fetch_weights(weights: WeightsName, variant: str | None) -> tuple[Path, str 
         variant = variant or "fcn8s"
         name: str = weights
     else:
-        variant = variant or ("fcn8s" if weights == "voc" else "fcn_resnet50")
+        variant = variant or ("fcn_resnet50" if weights == "coco" else "fcn8s")
         name = f"{weights}-{variant}"
     with download_bar() as bar:
         return fetch(name, progress=bar), variant

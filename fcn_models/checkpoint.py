@@ -42,6 +42,7 @@ class Checkpoint:
         notes: What was noted about the weights when they were saved.
         approximated_align: Alignment the weights were trained with, if it is not the network's: its results are then
             approximate.
+        assumption: What was taken for granted because the file does not tell, and how to decide otherwise.
     """
 
     model: Network
@@ -53,6 +54,7 @@ class Checkpoint:
     sha256: str
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     approximated_align: str | None = None
+    assumption: str | None = None
 
 
 def load_checkpoint(
@@ -67,7 +69,7 @@ def load_checkpoint(
         path: A ``.safetensors`` file, a Chainer ``.npz``, a ``.caffemodel``, or a file written by ``torch.save``: a
             state dict, or a training checkpoint with a state dict in it.
         variant: Name of the network, one of the registry's; needed only if the file does not tell. ``fcn8s_atonce`` is
-            such a case: its tensors are those of an ``fcn8s``.
+            such a case: its tensors are those of an ``fcn8s``, which a file is taken for (`Checkpoint.assumption`).
         align: ``same`` or ``caffe``, against the alignment that the weights were trained with. The result is then
             approximate, and `Checkpoint.source` says so.
         num_classes: Number of classes; needed only if the file does not tell (then 21 if left out).
@@ -91,6 +93,7 @@ def load_checkpoint(
         source=imported.source,
         sha256=sha256_of(path),
         approximated_align=imported.approximated_align,
+        assumption=imported.assumption,
     )
 
 

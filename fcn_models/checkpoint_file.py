@@ -22,6 +22,9 @@ from .chainer_file import read_chainer_file
 METADATA_KEY = "fcnrt.checkpoint"
 """Name under which a checkpoint written by fcnrt holds its description (JSON)."""
 
+CAFFE_ORIGIN = "Caffe model layout"
+"""`CheckpointFile.origin` of Caffe's own files, which have every layer with weights, scales included."""
+
 # Where training scripts keep the state dict among epoch, optimiser state and so on.
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict", "model")
 _OLD_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # first in what torch.save wrote before version 1.6
@@ -60,7 +63,7 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
     if path.suffix == ".safetensors" or _looks_like_safetensors(head):
         return _read_safetensors(path, size)
     if path.suffix == ".caffemodel":
-        return CheckpointFile(read_caffe_file(path), origin="Caffe model layout")
+        return CheckpointFile(read_caffe_file(path), origin=CAFFE_ORIGIN)
     if head.startswith(b"PK\x03\x04"):
         if _is_numpy_archive(path, size):
             return CheckpointFile(read_chainer_file(path), origin="wkentaro/fcn layout (Chainer)")

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 
 from ..runtime.errors import CheckpointError
-from .checkpoint_file import CheckpointFile
+from .checkpoint_file import CAFFE_ORIGIN, CheckpointFile
 from .fcn import FCN, FCNConfig, Variant
 from .fitting import COUNTER_SUFFIX, check_finite, empty, fill, weight_names
 from .layouts import PAPER, Layout, recognise
@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 _AT_ONCE: Variant = "fcn8s_atonce"
 _AT_ONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}
 _AT_ONCE_ARCH = "FCN8sAtOnce"  # what its trainer calls it
+_NOT_AT_ONCE = "taken for an FCN8s; an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce"
 _STARTED: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")  # what a training can make of a classifier
 
 
@@ -37,6 +38,7 @@ class Imported:
         layout: Layout of the file, in words.
         source: Where the weights came from, in words.
         approximated_align: Alignment the weights were trained with, if it is not the network's.
+        assumption: What was taken for granted because the file does not tell.
     """
 
     model: Network
@@ -44,6 +46,7 @@ class Imported:
     layout: str
     source: str
     approximated_align: str | None = None
+    assumption: str | None = None
 
 
 def import_foreign(
@@ -168,6 +171,7 @@ def _import_fcn(
         source = f"{path.name} (at-once: the scales of its skips are in the score layers){approximation(trained, used)}"
     else:
         source = path.name + approximation(trained, used)
+    told = variant is not None or file.arch is not None or file.origin == CAFFE_ORIGIN
     return Imported(
         model=model,
         preprocessing=layout.preprocessing,
@@ -175,6 +179,7 @@ def _import_fcn(
         source=source,
         # Layers to start a training from have no alignment yet.
         approximated_align=None if used.align == trained.align or not layout.is_trained_fcn else trained.align,
+        assumption=_NOT_AT_ONCE if layout is PAPER and chosen == "fcn8s" and not told else None,
     )
 
 

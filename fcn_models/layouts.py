@@ -140,7 +140,7 @@ _UNSUPPORTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("features.0.weight", "features.1.running_mean"), "torchvision VGG with batch normalisation"),
     (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "torchvision ResNet classifier"),
 )
-_KNOWN = ", ".join(layout.name for layout in (PYTORCH_FCN, VGG16, *NATIVE_LAYOUTS))
+_KNOWN = ", ".join(dict.fromkeys(layout.name for layout in (PYTORCH_FCN, VGG16, *NATIVE_LAYOUTS)))
 _LISTED_KEYS = 5
 
 

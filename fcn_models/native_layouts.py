@@ -125,6 +125,14 @@ NATIVE_LAYOUTS = (
     ),
     NativeLayout(
         name="U-Net of the portrait tutorial",
+        markers=("down1.conv_relu.0.weight", "up1.upconv_relu.0.weight"),
+        preprocessing="unit_rgb",
+        config=_by_layers("unet", "down1.conv_relu.0", 64, "last"),
+        # The name that the tutorial's code has in several public repositories.
+        renamed={f"up{level}.upconv.": f"up{level}.upconv_relu." for level in (1, 2, 3)},
+    ),
+    NativeLayout(
+        name="U-Net of the portrait tutorial",
         markers=("down1.conv_relu.0.weight",),
         preprocessing="unit_rgb",
         config=_by_layers("unet", "down1.conv_relu.0", 64, "last"),

@@ -16,14 +16,22 @@ def _on_google_drive(name: str, file_id: str, md5: str) -> RemoteFile:
     )
 
 
-def _on_pytorch_org(name: str, sha256: str, size_bytes: int | None = None) -> RemoteFile:
+def _on_pytorch_org(name: str, sha256: str, size_bytes: int) -> RemoteFile:
     url = f"https://download.pytorch.org/models/{name}"
     return RemoteFile(name=name, url=url, algorithm="sha256", digest=sha256, page=url, size_bytes=size_bytes)
 
 
+_AT_ONCE = _on_google_drive(
+    "fcn8s-atonce_from_caffe.npz", "1lNHAz5QEo-OoHL8uAUuBPki-8xrEArhs", "5f3ffdc7fae1066606e1ef45cfda548f"
+)
+
 PUBLISHED: dict[str, RemoteFile] = {
     # torchvision's VGG16, to start a training from.
-    "vgg16-imagenet": _on_pytorch_org("vgg16-397923af.pth", "397923af"),
+    "vgg16-imagenet": _on_pytorch_org(
+        "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        553_433_881,
+    ),
     # The nets that the authors of the paper trained on PASCAL VOC, converted to PyTorch by wkentaro/pytorch-fcn.
     "voc-fcn32s": _on_google_drive(
         "fcn32s_from_caffe.pth", "11k2Q0bvRQgQbT6-jYWeh6nmAsWlSCY3f", "d3eb467a80e7da0468a20dfcbc13e6c8"
@@ -35,9 +43,26 @@ PUBLISHED: dict[str, RemoteFile] = {
         "fcn8s_from_caffe.pth", "1ieXWyoG68xqoHJPWdyrDyaIaaWlfmUxI", "de93e540ec79512f8770033849c8ae89"
     ),
     # The same net trained in one go; from the port to Chainer, the one to PyTorch is not found any more.
-    "voc-fcn8s_atonce": _on_google_drive(
-        "fcn8s-atonce_from_caffe.npz", "1lNHAz5QEo-OoHL8uAUuBPki-8xrEArhs", "5f3ffdc7fae1066606e1ef45cfda548f"
+    "voc-fcn8s_atonce": _AT_ONCE,
+    # The same weights where they come from. For its other nets the authors' site names no hash, so they are not here.
+    "voc-caffe-fcn8s": RemoteFile(
+        name="fcn8s-heavy-pascal.caffemodel",
+        url="http://dl.caffe.berkeleyvision.org/fcn8s-heavy-pascal.caffemodel",
+        algorithm="sha1",  # as OpenCV's tests have it
+        digest="c449ea74dd7d83751d1357d6a8c323fcf4038962",
+        page="http://dl.caffe.berkeleyvision.org/fcn8s-heavy-pascal.caffemodel",
     ),
+    # And as wkentaro/fcn converted them to Chainer.
+    "voc-chainer-fcn32s": _on_google_drive(
+        "fcn32s_from_caffe.npz", "1l5Ubj7zflQAwaNI7G35DzNcMoTf8CDLW", "b7f0a2e66229ccdb099c0a60b432e8cf"
+    ),
+    "voc-chainer-fcn16s": _on_google_drive(
+        "fcn16s_from_caffe.npz", "1kwLpLz1jzQqqF5QxQphsO4-aObQIQMWS", "7c9b50a1a8c6c20d3855d4823bbea61e"
+    ),
+    "voc-chainer-fcn8s": _on_google_drive(
+        "fcn8s_from_caffe.npz", "1l_5RK28JRL19wpT22B-DY9We3TVXnnQQ", "256c2a8235c1c65e62e48d3284fbd384"
+    ),
+    "voc-chainer-fcn8s_atonce": _AT_ONCE,
     # torchvision's own, trained on the part of COCO that has the classes of VOC.
     "coco-fcn_resnet50": _on_pytorch_org(
         "fcn_resnet50_coco-1167a1af.pth",

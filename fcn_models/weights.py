@@ -33,13 +33,14 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     """The published checkpoint of a name, downloaded on first use.
 
     Args:
-        name: ``vgg16-imagenet``, or ``voc-`` or ``coco-`` and a variant, such as ``voc-fcn8s``.
+        name: ``vgg16-imagenet``, or ``voc-``, ``voc-caffe-``, ``voc-chainer-`` or ``coco-`` and a variant, such as
+            ``voc-fcn8s``.
         cache_dir: Where to keep the file; the ``weights`` folder of the user's cache directory if left out.
         progress: Told how far the download is: bytes so far, and in total if known.
 
     Raises:
         CheckpointError: If there is no such name.
-        DownloadError: If the download fails.
+        DownloadError: If the download fails, or the file in the cache is not the published one.
     """
     # Not at the top: finding the bundled weights is on the way to the first frame, and HTTP takes 30 ms to import.
     from .download import download

@@ -59,7 +59,10 @@ def test_info_says_how_a_checkpoint_will_be_understood(fcnrt, foreign: Path) -> 
     lines = out.splitlines()
     assert lines[0] == f"net.pth · fcn8s checkpoint · {foreign.stat().st_size / 1000:.1f} kB"
     assert "  layout      wkentaro/pytorch-fcn layout" in lines
-    assert "              an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce" in lines
+    assert (
+        "              taken for an FCN8s; an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce"
+        in lines
+    )
     assert "  alignment   caffe (padded by 100, crops of the released nets)" in lines
     assert "  preprocess  caffe_bgr: mean colour of the Caffe models subtracted, BGR 0..255" in lines
     assert "  upsampling  upscore_pool4, upscore8: exactly bilinear, exported as interpolation" in lines
@@ -76,3 +79,18 @@ def test_info_asks_where_a_checkpoint_is_ambiguous(fcnrt, foreign: Path) -> None
     code, out, err = fcnrt("info", renamed)
     assert (code, out) == (1, "")
     assert "Give the variant: fcn8s_atonce or fcn8s." in err
+
+
+def test_what_a_file_does_not_tell_is_said_once_and_for_all(fcnrt, foreign: Path, tmp_path: Path) -> None:
+    note = (
+        "note: net.pth is taken for an FCN8s; an FCN8sAtOnce has the same tensors: if it is one, "
+        "--variant fcn8s_atonce\n"
+    )
+    output = tmp_path / "net.safetensors"
+    code, _, err = fcnrt("convert", foreign, "-o", output)
+    assert code == 0
+    assert err.startswith(note)
+    for file, options in ((foreign, ("--variant", "fcn8s")), (output, ())):  # said by the user; by the file itself
+        code, _, err = fcnrt("convert", file, "-o", tmp_path / "again.safetensors", *options)
+        assert code == 0
+        assert "note" not in err

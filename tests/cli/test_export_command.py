@@ -126,7 +126,7 @@ def test_choices_are_those_of_the_networks() -> None:
     for name in get_args(loading.WeightsName):
         assert any(published.startswith(name) for published in PUBLISHED)
     for name in PUBLISHED:
-        weights, _, variant = name.partition("-")
+        weights, _, variant = name.rpartition("-")
         assert name == "vgg16-imagenet" or (weights in get_args(loading.WeightsName) and variant in NETWORKS)
     assert command._OPSETS == OPSETS
     assert DEFAULT_OPSET in OPSETS
@@ -138,13 +138,17 @@ def test_published_weights_are_found_by_variant(fcnrt, tmp_path: Path, monkeypat
     for arguments, name in (
         (["voc"], "fcn8s_from_caffe.pth"),
         (["voc", "--variant", "fcn8s_atonce"], "fcn8s-atonce_from_caffe.npz"),
+        (["voc-caffe"], "fcn8s-heavy-pascal.caffemodel"),
+        (["voc-chainer", "--variant", "fcn16s"], "fcn16s_from_caffe.npz"),
         (["coco"], "fcn_resnet50_coco-1167a1af.pth"),
         (["coco", "--variant", "fcn_resnet101"], "fcn_resnet101_coco-7ecb50ca.pth"),
         (["vgg16-imagenet"], "vgg16-397923af.pth"),
     ):
-        (tmp_path / "weights" / name).write_bytes(b"not what it should be")
+        path = tmp_path / "weights" / name
+        path.write_bytes(b"not what it should be")
         code, _, err = fcnrt("export", "--weights", *arguments)
-        assert (code, err.splitlines()[-1][: len(f"error: {name} ")]) == (1, f"error: {name} ")
+        assert code == 1
+        assert err.splitlines()[-1].startswith(f"error: {path} has ")
     code, _, err = fcnrt("export", "--weights", "coco", "--variant", "fcn8s")
     assert code == 1
     assert "no published weights are called 'coco-fcn8s'; there are vgg16-imagenet, voc-fcn32s" in err
@@ -168,3 +172,18 @@ def test_another_alignment_must_be_accepted_as_approximate(fcnrt, tmp_path: Path
         assert segment.spec.align == "same"
         assert segment.spec.class_names == ("sky", "road", "car")
         assert segment.spec.palette[1] == (1, 2, 3)
+
+
+def test_export_says_what_it_took_for_granted(fcnrt, tmp_path: Path) -> None:
+    model = FCN(FCNConfig(variant="fcn8s", num_classes=3, width=1 / 32, fc_channels=4))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    code, _, err = fcnrt("export", "--checkpoint", tmp_path / "net.pth", "-o", tmp_path / "net.onnx")
+    assert code == 0
+    assert err.splitlines()[0].startswith("note: net.pth is taken for an FCN8s; an FCN8sAtOnce has the same tensors")
+    arguments = ("--variant", "fcn8s_atonce", "--precision", "fp16")
+    code, _, err = fcnrt("export", "--checkpoint", tmp_path / "net.pth", "-o", tmp_path / "net.onnx", *arguments)
+    assert code == 0
+    assert err.splitlines()[0] == ("fcn8s_atonce · net.pth (at-once: the scales of its skips are in the score layers)")
+    with Segmenter.open(tmp_path / "net.onnx", device="cpu") as segment:
+        assert (segment.spec.variant, segment.spec.align) == ("fcn8s_atonce", "caffe")
+        assert segment(np.zeros((7, 9, 3), np.uint8)).shape == (7, 9)

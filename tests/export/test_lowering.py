@@ -16,7 +16,9 @@ from fcnrt.export.lowering import (
     scale_activations,
 )
 from fcnrt.fcn_models.fcn import FCN, FCNConfig, Variant
-from fcnrt.fcn_models.upsampling import bilinear_conv_transpose
+from fcnrt.fcn_models.network import NetworkConfig
+from fcnrt.fcn_models.registry import build
+from fcnrt.fcn_models.upsampling import bilinear_conv_transpose, is_bilinear
 
 
 def slim(variant: Variant = "fcn8s", **values: object) -> FCN:
@@ -43,6 +45,20 @@ def test_lowered_network_computes_the_same(variant: Variant, align: str) -> None
     lowered = copy.deepcopy(model)
     lower_upsampling(lowered)
     assert not any(isinstance(layer, nn.ConvTranspose2d) for layer in lowered.children())
+    for height, width in ((1, 1), (33, 70), (97, 64)):
+        x = torch.randn(1, 3, height, width)
+        torch.testing.assert_close(lowered(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_bilinear_upsampling_with_a_bias_is_lowered() -> None:
+    torch.manual_seed(2)
+    model = build(NetworkConfig(variant="fcn32s_resnet18", num_classes=5, width=1 / 16)).eval()
+    assert is_bilinear(model.transpose_conv)  # as the book initialises it
+    nn.init.normal_(model.transpose_conv.bias)
+    lowered = copy.deepcopy(model)
+    lower_upsampling(lowered)
+    assert isinstance(lowered.transpose_conv, BilinearUpsampling)
     for height, width in ((1, 1), (33, 70), (97, 64)):
         x = torch.randn(1, 3, height, width)
         torch.testing.assert_close(lowered(x), model(x), rtol=1e-5, atol=1e-5)

@@ -16,6 +16,7 @@ from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.network import Network, NetworkConfig
 from fcnrt.fcn_models.registry import NETWORKS, build
+from fcnrt.fcn_models.upsampling import bilinear_kernel
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.segmenter import Segmenter
 
@@ -25,6 +26,7 @@ SLIM = {
     "fcn8s_concat": 1 / 32,
     "fcn8s_vgg16_bnhead": 1 / 16,
     "fcn_resnet50": 1 / 16,
+    "fcn_resnet101": 1 / 16,
     "linknet": 1 / 8,
     "unet": 1 / 16,
 }
@@ -35,11 +37,10 @@ _OPERATORS = {
     "fcn8s_concat": {"ConvTranspose", "Mul"} | _CROP,
     "fcn8s_vgg16_bnhead": {"ConvTranspose"} | _CROP,
     "fcn_resnet50": {"Add", "Resize"},
+    "fcn_resnet101": {"Add", "Resize"},
     "linknet": {"ConvTranspose"} | _CROP,
     "unet": {"ConvTranspose"} | _CROP,
 }
-# As fcn8s but for its name; deeper than fcn_resnet50, and nothing else.
-_NOT_EXPORTED = {"fcn8s_atonce", "fcn_resnet101"}
 
 
 def slim(variant: str, **values: object) -> Network:
@@ -75,7 +76,7 @@ def checkpoint_of(model: Network) -> Checkpoint:
 
 
 def test_every_network_is_tried() -> None:
-    assert set(NETWORKS) == {"fcn32s", "fcn16s", "fcn8s"} | set(SLIM) | _NOT_EXPORTED
+    assert set(NETWORKS) == {"fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"} | set(SLIM)
 
 
 @pytest.mark.parametrize("variant", sorted(SLIM))
@@ -129,6 +130,20 @@ def test_exports_in_single_precision_with_plain_operators(variant: str, tmp_path
     assert not integers & {97, 131, 49, 66, 33, 25, 17, 13}
     with Segmenter.open(result.path, device="cpu") as segment:
         assert segment(np.zeros((13, 7, 3), np.uint8)).shape == (13, 7)
+
+
+def test_a_fresh_upsampling_with_a_bias_is_interpolation_also_in_half_precision(tmp_path: Path) -> None:
+    model = slim("fcn32s_resnet18")
+    with torch.no_grad():
+        model.first_layer.weight.mul_(3000)
+        channels = range(5)
+        model.transpose_conv.weight.zero_()
+        model.transpose_conv.weight[channels, channels] = bilinear_kernel(64)
+    result = export_onnx(checkpoint_of(model), tmp_path / "net.onnx", precision="fp16")
+    assert result.spec.activation_scale_log2 < 0  # which the bias must follow
+    operators = {node.op_type for node in onnx.load(result.path).graph.node}
+    assert "Resize" in operators
+    assert "ConvTranspose" not in operators
 
 
 def test_impossible_configurations_are_refused() -> None:

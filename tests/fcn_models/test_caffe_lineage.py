@@ -287,6 +287,23 @@ def test_a_name_is_a_reason_to_ask_and_not_to_guess(port_of_caffe, tmp_path: Pat
     check_logits(path, original, 33, 47, variant="fcn8s")
 
 
+def test_an_fcn8s_is_an_assumption_where_the_file_does_not_tell(port_of_caffe, net_parameter, tmp_path: Path) -> None:
+    original = port_of_caffe("fcn8s")
+    bare, trained, caffe, chainer = (tmp_path / name for name in ("a.pth", "b.pth", "c.caffemodel", "d.npz"))
+    torch.save(original.state_dict(), bare)
+    torch.save({"arch": "FCN8s", "model_state_dict": original.state_dict()}, trained)
+    write_caffemodel(net_parameter(), original, caffe)
+    np.savez(chainer, **chainer_arrays(original))
+    for path in (bare, chainer):
+        assert "an FCN8sAtOnce has the same tensors" in str(load_checkpoint(path).assumption)
+        assert load_checkpoint(path, variant="fcn8s").assumption is None
+        assert load_checkpoint(path, variant="fcn8s_atonce").assumption is None
+    for path in (trained, caffe):
+        assert load_checkpoint(path).assumption is None
+    torch.save(port_of_caffe("fcn16s").state_dict(), bare)
+    assert load_checkpoint(bare).assumption is None
+
+
 def test_at_once_asked_of_another_net_is_refused(port_of_caffe, tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save(port_of_caffe("fcn16s").state_dict(), path)

@@ -21,11 +21,13 @@ from fcnrt.runtime.errors import CheckpointError
 SIZES = [(1, 1), (33, 47), (40, 64), (17, 50), (75, 20)]
 
 
+@pytest.mark.parametrize("variant", ["fcn_resnet50", "fcn_resnet101"])
 @torch.no_grad()
-def test_computes_what_torchvision_computes(enliven, tmp_path: Path) -> None:
+def test_computes_what_torchvision_computes(enliven, tmp_path: Path, variant: str) -> None:
     torch.manual_seed(0)
+    make = getattr(segmentation, variant)
     with torch.device("meta"):  # not initialised twice
-        original = segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
+        original = make(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
     original.to_empty(device="cpu").eval()
     enliven(original)
     for layer in original.modules():  # where the paths of 16 blocks are summed up, each must add little
@@ -34,7 +36,7 @@ def test_computes_what_torchvision_computes(enliven, tmp_path: Path) -> None:
     path = tmp_path / "model_29.pth"
     torch.save({"model": original.state_dict(), "args": argparse.Namespace(lr=0.02), "epoch": 29}, path)
     checkpoint = load_checkpoint(path)
-    assert (checkpoint.layout, checkpoint.preprocessing) == ("torchvision fcn_resnet50", "imagenet_rgb")
+    assert (checkpoint.layout, checkpoint.preprocessing) == (f"torchvision {variant}", "imagenet_rgb")
     assert checkpoint.class_names == VOC_CLASSES
     assert not any(name.startswith("aux") for name in checkpoint.model.state_dict())
     for height, width in SIZES:
@@ -50,7 +52,6 @@ def test_computes_what_torchvision_computes(enliven, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("aux", "count"), [(False, 632), (True, 640)])
 def test_fcn_resnet101_has_the_same_tensors(aux: bool, count: int) -> None:
-    # Deeper than fcn_resnet50, and nothing else: what it computes need not be compared again.
     with torch.device("meta"):
         original = segmentation.fcn_resnet101(weights=None, weights_backbone=None, aux_loss=aux).state_dict()
         own = build(NetworkConfig(variant="fcn_resnet101")).state_dict()

@@ -276,3 +276,15 @@ def test_missing_and_surplus_tensors_are_named(tmp_path: Path, variant: str) -> 
     torch.save(state, tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=rf"does not fit {variant}; missing: {last}; not part of it: aux\.weight"):
         load_checkpoint(tmp_path / "net.pth")
+
+
+def test_unet_as_it_is_retyped_in_public_repositories(enliven, tmp_path: Path) -> None:
+    original = PortraitUNet()
+    enliven(original)
+    state = original.state_dict()
+    torch.save(state, tmp_path / "net.pth")
+    torch.save({name.replace("upconv", "upconv_relu"): value for name, value in state.items()}, tmp_path / "again.pth")
+    expected, found = (load_checkpoint(tmp_path / name) for name in ("net.pth", "again.pth"))
+    assert found.layout == expected.layout
+    for name, tensor in expected.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], tensor), name
