@@ -1,4 +1,4 @@
-"""Names and colours of classes from a text file, for checkpoints that have neither."""
+"""Names and colours of classes from a text file, for checkpoints and data sets that have neither."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from pathlib import Path
 
 from ..runtime.errors import CheckpointError
 from .checkpoint import Checkpoint
+from .checkpoint_metadata import Palette
+from .voc import voc_palette
 
 _LINE = re.compile(r"(?P<name>.*?\S)(?:\s+#(?P<color>[0-9a-fA-F]{6}))?")
+_MOST_CLASSES = 256
 
 
-def with_classes(checkpoint: Checkpoint, path: Path) -> Checkpoint:
-    """The checkpoint with the class names of a file and, where the file has them, the colours.
+def read_class_file(path: Path, *, palette: Palette | None = None) -> tuple[tuple[str, ...], Palette]:
+    """Names and colours of the classes in a file.
 
     Args:
-        checkpoint: Weights without names of their own.
         path: Text file, UTF-8: one class per line in the order of their indices, a name and perhaps a colour as
             ``#rrggbb``.
+        palette: Colours of the classes that the file gives none; those of PASCAL VOC if left out.
 
     Raises:
-        CheckpointError: If the file cannot be read, a line is empty, a name is there twice, or their number is wrong.
+        CheckpointError: If the file cannot be read, a line is empty, a name is there twice, or there are too many.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
@@ -29,8 +32,10 @@ def with_classes(checkpoint: Checkpoint, path: Path) -> Checkpoint:
         raise CheckpointError(f"cannot read {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise CheckpointError(f"{path} is not a text file (UTF-8) with one class per line") from exc
+    if len(lines) > _MOST_CLASSES:
+        raise CheckpointError(f"{path} names {len(lines)} classes; a class map holds up to {_MOST_CLASSES}")
     names: list[str] = []
-    palette = list(checkpoint.palette)
+    colors = list(palette or ()) + list(voc_palette()[len(palette or ()) :])
     for index, line in enumerate(lines):
         match = _LINE.fullmatch(line.strip())
         if match is None:
@@ -38,11 +43,21 @@ def with_classes(checkpoint: Checkpoint, path: Path) -> Checkpoint:
         if match["name"] in names:
             raise CheckpointError(f"{path}: {match['name']!r} is there twice, in line {index + 1} again")
         names.append(match["name"])
-        if match["color"] is not None and index < len(palette):
+        if match["color"] is not None:
             red, green, blue = bytes.fromhex(match["color"])
-            palette[index] = (red, green, blue)
-    if len(names) != len(palette):
+            colors[index] = (red, green, blue)
+    return tuple(names), tuple(colors[: len(names)])
+
+
+def with_classes(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """The checkpoint with the class names of a file and, where the file has them, the colours.
+
+    Raises:
+        CheckpointError: If the file cannot be read or has another number of classes.
+    """
+    names, palette = read_class_file(path, palette=checkpoint.palette)
+    if len(names) != len(checkpoint.palette):
         raise CheckpointError(
-            f"{path} names {len(names)} classes; the checkpoint has {len(palette)}, background included"
+            f"{path} names {len(names)} classes; the checkpoint has {len(checkpoint.palette)}, background included"
         )
-    return dataclasses.replace(checkpoint, class_names=tuple(names), palette=tuple(palette))
+    return dataclasses.replace(checkpoint, class_names=names, palette=palette)

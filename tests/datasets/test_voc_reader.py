@@ -173,3 +173,9 @@ def test_without_pillow_the_reader_says_what_to_install(voc: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(MissingDependencyError, match=r'needs Pillow.*pip install "fcnrt\[export\]"'):
         VocSegmentation(voc, "val")
+
+
+def test_a_list_elsewhere_will_do(voc: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("lists") / "seg11valid.txt"
+    path.write_text("b\n")
+    assert [picture.name for picture in VocSegmentation(voc, str(path))] == ["b"]

@@ -1,0 +1,187 @@
+"""Data sets in folders: which layout they are, what belongs to a split, and what is wrong with the bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from fcnrt.datasets.data_folder import open_data
+from fcnrt.datasets.labeled_image import LabeledImage
+from fcnrt.datasets.sbd import sbd_train
+from fcnrt.datasets.survey import count_labels
+from fcnrt.fcn_models.voc import VOC_CLASSES
+from fcnrt.runtime.errors import DatasetError
+
+LABEL = np.array([[0, 1, 1], [0, 255, 2]], np.uint8)
+
+
+def write_pair(folder: Path, name: str, label: np.ndarray = LABEL, suffix: str = ".jpg") -> None:
+    """`folder`/images/NAME.jpg and `folder`/masks/NAME.png."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "masks").mkdir(exist_ok=True)
+    Image.new("RGB", (label.shape[1], label.shape[0]), (9, 9, 9)).save(folder / "images" / f"{name}{suffix}")
+    Image.fromarray(label).save(folder / "masks" / f"{name}.png")
+
+
+def write_portrait(folder: Path, name: str, matte: np.ndarray, mode: str = "L") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (matte.shape[1], matte.shape[0])).save(folder / f"{name}.png")
+    Image.fromarray(matte).convert(mode).save(folder / f"{name}_matte.png")
+
+
+def names(root: Path, split: str, num_classes: int = 3) -> list[str]:
+    return [picture.name for picture in open_data(root).open(split, num_classes=num_classes)]
+
+
+def test_masks_are_paired_by_name(tmp_path: Path) -> None:
+    for index, name in enumerate(("b", "a.1", "a.2")):  # "a.1" and "a.2" must not both become "a"
+        write_pair(tmp_path / "train", name, np.full_like(LABEL, index))
+    found = open_data(tmp_path)
+    assert (found.layout, found.class_names) == ("images and masks", None)
+    pictures = found.open("train", num_classes=3)
+    assert [(picture.name, int(picture.label[0, 0])) for picture in pictures] == [("a.1", 1), ("a.2", 2), ("b", 0)]
+    assert pictures[0].image.shape == (2, 3, 3)
+
+
+def test_void_stays_void(tmp_path: Path) -> None:
+    write_pair(tmp_path / "train", "a")
+    np.testing.assert_array_equal(open_data(tmp_path).open("train", num_classes=3)[0].label, LABEL)
+
+
+def test_splits_in_folders_of_their_own(tmp_path: Path) -> None:
+    write_pair(tmp_path / "train", "a")
+    write_pair(tmp_path / "val", "b")
+    assert names(tmp_path, "train") == ["a"]
+    assert names(tmp_path, "val") == ["b"]
+
+
+def test_splits_by_lists(tmp_path: Path) -> None:
+    for name in "abc":
+        write_pair(tmp_path, name)
+    (tmp_path / "train.txt").write_text("c\n\na\n")
+    (tmp_path / "mine.txt").write_text("b\n")
+    assert names(tmp_path, "train") == ["c", "a"]
+    assert names(tmp_path, str(tmp_path / "mine.txt")) == ["b"]
+    (tmp_path / "val.txt").write_text("b.jpg\n")
+    with pytest.raises(DatasetError, match=r"val\.txt lists b\.jpg, but .* has no such picture; write names without"):
+        names(tmp_path, "val")
+    (tmp_path / "val.txt").write_text("\n")
+    with pytest.raises(DatasetError, match=r"val\.txt lists no pictures"):
+        names(tmp_path, "val")
+
+
+def test_without_lists_a_fifth_is_held_out_and_stays_the_same(tmp_path: Path) -> None:
+    for index in range(20):
+        write_pair(tmp_path, f"picture{index:02}")
+    train, val = names(tmp_path, "train"), names(tmp_path, "val")
+    assert len(val) == 4
+    assert sorted(train + val) == [f"picture{index:02}" for index in range(20)]
+    assert val not in (train[:4], train[-4:])
+    with pytest.raises(DatasetError, match="has no split 'test': there is no folder test and no list"):
+        names(tmp_path, "test")
+
+
+def test_one_picture_is_too_few(tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    with pytest.raises(DatasetError, match="has 1 pictures; training needs one to learn from and one to validate"):
+        names(tmp_path, "train")
+
+
+def test_portraits(tmp_path: Path) -> None:
+    # Sorted by name, NAME_matte.png may come far from NAME.png; and a blurred edge is not foreground from 1 on.
+    matte = np.array([[0, 1, 127, 128, 255]], np.uint8)
+    for name in ("a", "a1", "b"):
+        write_portrait(tmp_path / "train", name, matte)
+    write_portrait(tmp_path / "train", "c", matte, mode="RGB")
+    found = open_data(tmp_path)
+    assert found.class_names == ("background", "person")
+    pictures = found.open("train", num_classes=2)
+    assert [picture.name for picture in pictures] == ["a", "a1", "b", "c"]
+    for picture in pictures:
+        assert picture.label.tolist() == [[0, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: (root / "masks" / "a.png").unlink(), r"masks/a\.png is missing"),
+        (lambda root: write_pair(root, "a", LABEL + 3), r"masks/a\.png holds label 3; labels are 0 to 2 for 3 classes"),
+        (lambda root: Image.new("L", (9, 9)).save(root / "masks/a.png"), r"masks/a\.png is 9x9 .* must be of one size"),
+        (lambda root: Image.new("RGB", (3, 2)).save(root / "masks/a.png"), r"a\.png is a PNG of mode RGB and holds no"),
+        (lambda root: (root / "images" / "a.jpg").write_bytes(b"\xff\xd8\xff"), r"cannot read .*images/a\.jpg"),
+        (lambda root: write_pair(root, "a", suffix=".png"), r"a\.jpg and a\.png would share one label"),
+    ],
+)
+def test_bad_files_are_named_before_the_work_begins(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    for name in ("a", "b"):
+        write_pair(tmp_path / "train", name)
+    damage(tmp_path / "train")
+    with pytest.raises(DatasetError, match=message):
+        count_labels(open_data(tmp_path).open("train", num_classes=3), 3)
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DatasetError, match="images holds no pictures"):
+        names(tmp_path, "train")
+
+
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is no data set of a known layout: PASCAL VOC"):
+        open_data(tmp_path)
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
+        open_data(tmp_path / "nowhere")
+
+
+def test_labels_are_counted() -> None:
+    pictures = [LabeledImage(np.zeros((2, 3, 3), np.uint8), LABEL, name) for name in "ab"]
+    seen: list[None] = []
+    assert count_labels(pictures, 4, on_picture=lambda: seen.append(None)).tolist() == [4, 4, 2, 0]
+    assert len(seen) == 2
+    with pytest.raises(DatasetError, match="label 2 is there; the 2 classes are 0 to 1"):
+        count_labels(pictures, 2)
+    with pytest.raises(DatasetError, match="no pixel of 1 pictures is labelled: all of them are void"):
+        count_labels([LabeledImage(pictures[0].image, np.full_like(LABEL, 255), "a")], 4)
+
+
+@pytest.fixture
+def sbd(tmp_path: Path) -> Path:
+    """SBD's folders, as its archive leaves them, with two pictures."""
+    folder = tmp_path / "benchmark_RELEASE" / "dataset"
+    for inner in ("img", "cls"):
+        (folder / inner).mkdir(parents=True)
+    for name in ("2008_1", "2008_2"):
+        Image.new("RGB", (3, 2)).save(folder / "img" / f"{name}.jpg")
+        truth = np.zeros(1, [("Segmentation", "O")])
+        truth[0]["Segmentation"] = np.array([[0, 1, 20], [0, 0, 2]], np.uint8)
+        scipy.io.savemat(folder / "cls" / f"{name}.mat", {"GTcls": truth})
+    (folder / "train.txt").write_text("2008_1\n2008_2\n")
+    return tmp_path
+
+
+def test_sbd_is_read(sbd: Path) -> None:
+    pictures = sbd_train(sbd, num_classes=len(VOC_CLASSES))
+    assert [picture.name for picture in pictures] == ["2008_1", "2008_2"]
+    assert pictures[1].label.tolist() == [[0, 1, 20], [0, 0, 2]]
+
+
+def test_sbd_leaves_out_what_is_validated_on(sbd: Path) -> None:
+    assert [picture.name for picture in sbd_train(sbd, num_classes=21, without={"2008_1"})] == ["2008_2"]
+
+
+def test_bad_sbd_is_named(sbd: Path) -> None:
+    with pytest.raises(DatasetError, match=r"2008_1\.mat holds label 20; labels are 0 to 9"):
+        sbd_train(sbd, num_classes=10)[0]
+    (sbd / "benchmark_RELEASE/dataset/cls/2008_2.mat").write_bytes(b"MATLAB")
+    with pytest.raises(DatasetError, match=r"cannot read .*2008_2\.mat"):
+        sbd_train(sbd, num_classes=21)[1]
+    with pytest.raises(DatasetError, match="is not the Semantic Boundaries Dataset: it has no folder cls"):
+        sbd_train(sbd / "benchmark_RELEASE/dataset/img", num_classes=21)
