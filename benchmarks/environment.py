@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..runtime.runners.cores import usable_cores
 
-_PACKAGES = ("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "av")
+_PACKAGES = ("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "openvino", "av")
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
 _ROOT = Path(__file__).resolve().parent.parent
 _BUSY_PER_PROCESSOR = 0.25  # other work in this share of the machine shows in every figure

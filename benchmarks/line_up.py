@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from ..export.requirements import require_export_packages
 from ..fcn_models.weights import bundled
 from ..runtime.errors import CheckpointError, DeviceError, FcnrtError, MissingDependencyError, ModelFileError
 from ..runtime.runners import Backend, open_runner
+from ..runtime.runners.opening import ENGINE_SUFFIXES
 from .bench_report import Member
 from .peers import PYTORCH, open_checkpoint
 from .recipe import Recipe
@@ -53,7 +54,12 @@ def open_line_up(
         FcnrtError: If something that was asked for by name cannot be had.
     """
     notes: list[str] = []
-    named = _names(found for model in models for found in _open_model(stack, model, backends=backends, device=device))
+    opened: list[tuple[Recipe, Subject]] = []
+    for model in models:
+        found, unfit = _open_model(stack, model, backends=backends, device=device)
+        opened += found
+        notes += unfit
+    named = _names(opened)
     first_name, (first, _) = next(iter(named.items()))
     for name, (recipe, _) in named.items():
         if recipe.spec.num_classes != first.spec.num_classes:
@@ -66,7 +72,8 @@ def open_line_up(
     baseline = first_name
     if checkpoint is not None:
         require_export_packages("the PyTorch reference")
-        entries, notes = open_checkpoint(stack, checkpoint, first.spec, device=device, peers=peers, folder=folder)
+        entries, missing = open_checkpoint(stack, checkpoint, first.spec, device=device, peers=peers, folder=folder)
+        notes += missing
         baseline = PYTORCH
         if entries[0].recipe.spec.checkpoint_sha256 != first.spec.checkpoint_sha256:
             notes.append(f"{first.path.name} was not exported from this {checkpoint.name} (another SHA-256)")
@@ -97,23 +104,29 @@ def open_line_up(
 
 def _open_model(
     stack: ExitStack, model: Path, *, backends: Sequence[Backend], device: str
-) -> list[tuple[Recipe, Subject]]:
-    """The model on every backend and device that was asked for; on all that work here where nothing was asked for."""
+) -> tuple[list[tuple[Recipe, Subject]], list[str]]:
+    """The model on every backend and device that was asked for; on all that work here where nothing was asked for.
+
+    Returns:
+        What was opened, and in sentences what could be measured too if something were done first.
+    """
+    engine = model.suffix in ENGINE_SUFFIXES
     opened: list[tuple[Recipe, Subject]] = []
     failures: list[FcnrtError] = []
-    for backend in backends or get_args(Backend):
+    for backend in backends or (("tensorrt",) if engine else get_args(Backend)):
         before = len(opened)
-        for place in ("cuda", "cpu") if device == "auto" else (device,):
+        for place in (("cuda",) if engine else ("cuda", "cpu")) if device == "auto" else (device,):
             try:
                 opened.append(_open(stack, model, backend, place))
             except (MissingDependencyError, DeviceError, ModelFileError) as exc:  # noqa: PERF203  # two or three rounds
                 failures.append(exc)
         if backends and len(opened) == before:
             raise failures[-1]
+    unfit = [failure for failure in failures if isinstance(failure, ModelFileError)]
     if not opened:
         # That the file is no model says more than that some backend is not installed.
-        raise next((exc for exc in failures if isinstance(exc, ModelFileError)), failures[0])
-    return opened
+        raise (unfit or failures)[0]
+    return opened, [f"{model.name} was not measured with TensorRT: {failure}" for failure in unfit]
 
 
 def _open(stack: ExitStack, model: Path, backend: str, device: str) -> tuple[Recipe, Subject]:
@@ -122,9 +135,8 @@ def _open(stack: ExitStack, model: Path, backend: str, device: str) -> tuple[Rec
     return Recipe(way="fcnrt", path=model, backend=runner.backend, device=runner.device, spec=runner.spec), subject
 
 
-def _names(opened: Iterable[tuple[Recipe, Subject]]) -> dict[str, tuple[Recipe, Subject]]:
+def _names(opened: Sequence[tuple[Recipe, Subject]]) -> dict[str, tuple[Recipe, Subject]]:
     """A name for each: short if there is one model only, with the file's name if there are several."""
-    opened = list(opened)
     files = {recipe.path for recipe, _ in opened}
     stems = {path.stem for path in files}
     named = {}
