@@ -15,7 +15,9 @@ from .data import data_app
 from .doctor import doctor
 from .export import export
 from .info import info
+from .pack import pack
 from .run import run
+from .train import train
 from .verify import verify
 
 app = typer.Typer(
@@ -31,7 +33,9 @@ app.command("build")(build)
 app.command("doctor")(doctor)
 app.command("convert")(convert)
 app.command("info")(info)
+app.command("pack")(pack)
 app.command("run")(run)
+app.command("train")(train)
 app.command("verify")(verify)
 app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")

@@ -1,8 +1,9 @@
-"""Writing a file so that it is either complete or not there."""
+"""Writing a file or a folder so that it is either complete or not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,3 +41,36 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from exc
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty temporary folder that becomes `path` when the block ends, and is removed if the block fails.
+
+    A folder that is there already is replaced as a whole; whether it may be is the caller's to find out.
+
+    Raises:
+        OutputError: If the folder cannot be written: no such directory above it, no permission, disk full.
+    """
+    try:
+        workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+    draft, old = workplace / "new", workplace / "old"
+    try:
+        draft.mkdir()
+        yield draft
+        if path.exists():
+            path.rename(old)
+        try:
+            draft.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    except FcnrtError:
+        raise
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from exc
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
