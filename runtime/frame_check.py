@@ -33,7 +33,16 @@ class SupportsArrayInterface(Protocol):
     def __array_interface__(self) -> dict[str, Any]: ...
 
 
-FrameLike: TypeAlias = "NDArray[Any] | SupportsDlpack | SupportsArray | SupportsArrayInterface"
+class SupportsCudaArrayInterface(Protocol):
+    """An array on an NVIDIA GPU that offers the CUDA array interface, for example Numba's."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+FrameLike: TypeAlias = (
+    "NDArray[Any] | SupportsDlpack | SupportsArray | SupportsArrayInterface | SupportsCudaArrayInterface"
+)
 
 # Types of device in DLPack's dlpack.h.
 _READABLE_BY_CPU = {1, 3, 11, 13}  # CPU, pinned host memory of CUDA and ROCm, CUDA managed memory
@@ -76,7 +85,7 @@ def _as_array(frame: Any) -> NDArray[Any]:
     if isinstance(frame, np.ndarray):
         return np.asarray(frame)  # also strips subclasses, whose operators may mean something else
     if not any(hasattr(frame, name) for name in ("__dlpack__", "__array__", "__array_interface__")):
-        raise FrameError(_no_array(frame))
+        raise FrameError(_elsewhere(frame, "a GPU") if hasattr(frame, "__cuda_array_interface__") else _no_array(frame))
     try:
         if not hasattr(frame, "__dlpack__"):
             return np.asarray(frame)
@@ -88,8 +97,12 @@ def _as_array(frame: Any) -> NDArray[Any]:
             f"frame must be uint8 in CPU memory, got a {type(frame).__name__} that cannot be read as an array: {exc}"
         ) from exc
     name = _DEVICE_NAMES.get(int(device_type), f"device-type-{int(device_type)}")
-    raise FrameError(
-        f"frame must be in CPU memory, got a {type(frame).__name__} on {name}:{index}; copy it first, for example with "
+    raise FrameError(_elsewhere(frame, f"{name}:{index}"))
+
+
+def _elsewhere(frame: object, where: str) -> str:
+    return (
+        f"frame must be in CPU memory, got a {type(frame).__name__} on {where}; copy it first, for example with "
         "frame.cpu() (PyTorch) or frame.get() (CuPy)"
     )
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from typing_extensions import Self
 
-from .errors import InferenceError
+from .errors import FrameError, InferenceError
 from .frame_check import FrameLike, as_frames, check_out
+from .gpu_array import GpuArray, empty_on_gpu
+from .gpu_frames import as_gpu_frames, check_gpu_out, is_on_gpu, stream_handle
 from .runners import Backend, Runner, open_runner
+from .runners.cuda_driver import DEFAULT_STREAM
+from .runners.runner import GpuRunner
 from .spec import ModelSpec, OutputName
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,36 +93,56 @@ class Segmenter:
         """
         return cls(open_runner(path, backend=backend, device=device, threads=threads))
 
-    def __call__(self, frame: FrameLike, *, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    @overload
+    def __call__(self, frame: NDArray[Any], *, out: None = None) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __call__(self, frame: FrameLike, *, out: None = None, stream: object = None) -> Any: ...
+
+    @overload
+    def __call__(self, frame: FrameLike, *, out: Out, stream: object = None) -> Out: ...
+
+    def __call__(self, frame: FrameLike, *, out: Any = None, stream: object = None) -> Any:
         """The class of every pixel: uint8 (H, W) for a frame, (N, H, W) for a batch.
+
+        Frames that are on the GPU which computes stay there: nothing is copied to the CPU or back.
 
         Args:
             frame: uint8 (H, W, 3) or a batch (N, H, W, 3) of any size from 1x1, with channels in the order
-                `spec.channel_order`. A numpy array, or anything that offers numpy's array protocol or DLPack in CPU
-                memory (PyTorch and other tensors). Memory that is not contiguous (slices, ``frame[..., ::-1]``) is
-                copied first.
+                `spec.channel_order`. A numpy array, or anything that offers numpy's array protocol, DLPack or
+                ``__cuda_array_interface__`` (PyTorch, CuPy and other tensors). In CPU memory, what is not contiguous
+                (slices, ``frame[..., ::-1]``) is copied first.
             out: Where to write the class map, so that a loop needs no new memory: uint8, of the result's shape,
-                C-contiguous, writable.
+                C-contiguous, writable; a numpy array, or where the frame is on the GPU an array there.
+            stream: For frames on the GPU: the CUDA stream in whose order it happens, as CUDA's handle or as an object
+                with ``__cuda_stream__``. The call may return before the class map is there; frame and `out` must stay
+                until the stream has come past it. By default the call returns when the class map is there.
 
         Returns:
-            `out` if given, otherwise a new array that belongs to the caller.
+            `out` if given, otherwise memory that belongs to the caller: a numpy array, or for frames on the GPU a
+            `GpuArray`, which ``torch.from_dlpack`` and ``cupy.asarray`` take as it is.
 
         Raises:
-            FrameError: If the frame or `out` has the wrong type, dtype, shape or layout, or a size that the engine was
-                not built for.
+            FrameError: If the frame or `out` has the wrong type, dtype, shape, layout or device, or a size that the
+                engine was not built for.
             InferenceError: If the backend fails, or the segmenter was closed.
         """
+        if is_on_gpu(frame):
+            on_gpu = self._run_on_gpu(frame, out, stream)
+            return on_gpu if out is None else out
+        if stream is not None:
+            raise FrameError("stream is for frames on a GPU; this frame is in CPU memory: leave stream out")
         frames = as_frames(frame)
         if out is not None:
             check_out(out, frames.shape[:-1])
-        class_map: NDArray[np.uint8] = self._run(frames, ("class_map",), out)["class_map"]
+        class_map = self._run(frames, ("class_map",), out)["class_map"]
         return class_map if out is None else out
 
     def predict(self, frame: FrameLike) -> Prediction:
         """The class map of a frame or batch, with confidences and logits if the model was exported with them.
 
         Args:
-            frame: As for calling the segmenter.
+            frame: As for calling the segmenter, in CPU memory.
 
         Raises:
             FrameError: If the frame has the wrong type, dtype, shape or layout, or a size that the engine was not
@@ -142,10 +169,37 @@ class Segmenter:
         self, frames: NDArray[np.uint8], outputs: tuple[OutputName, ...], out: NDArray[np.uint8] | None
     ) -> dict[OutputName, NDArray[Any]]:
         """Run a frame (H, W, 3) as a batch of one, or a batch (N, H, W, 3) as it is."""
-        runner = self._runner
-        if runner is None:
-            raise InferenceError("the segmenter is closed; open it again with Segmenter.open")
+        runner = self._open_runner()
         if frames.ndim == 4:
             return runner.run(frames, outputs, class_map=out)
         results = runner.run(frames[np.newaxis], outputs, class_map=None if out is None else out[np.newaxis])
         return {name: array[0] for name, array in results.items()}
+
+    def _run_on_gpu(self, frame: object, out: object, stream: object) -> GpuArray:
+        """Run a frame or batch that is on a GPU; wait for the result unless the caller named a stream."""
+        runner = self._open_runner()
+        if self.device == "cpu" or not isinstance(runner, GpuRunner):
+            raise FrameError(
+                f"frame is on a GPU and this segmenter takes frames in CPU memory ({self.backend} on {self.device}); "
+                "copy it first, for example with frame.cpu() (PyTorch) or frame.get() (CuPy), or open the model with "
+                'device="cuda"'
+            )
+        cuda = runner.cuda_driver()
+        handle = DEFAULT_STREAM if stream is None else stream_handle(stream)
+        frames = as_gpu_frames(frame, cuda, handle)
+        shape = frames.shape[:-1]
+        class_map = empty_on_gpu(cuda, shape) if out is None else check_gpu_out(out, shape, cuda, handle)
+        if len(shape) == 3:
+            runner.run_on_gpu(frames, class_map, stream=handle)
+        else:
+            runner.run_on_gpu(frames.reshape((1, *frames.shape)), class_map.reshape((1, *shape)), stream=handle)
+        if stream is None:
+            cuda.synchronize(handle)
+            return class_map
+        return dataclasses.replace(class_map, stream=handle)
+
+    def _open_runner(self) -> Runner:
+        runner = self._runner
+        if runner is None:
+            raise InferenceError("the segmenter is closed; open it again with Segmenter.open")
+        return runner

@@ -15,11 +15,14 @@ from ..spec import ModelSpec, OutputName
 from .cores import usable_cores
 from .cuda import PROVIDER as CUDA_PROVIDER
 from .cuda import count_cuda_devices, cuda_obstacle, require_cuda
+from .cuda_driver import CudaDriver
 from .device import Device
 
 if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
+
+    from ..gpu_array import GpuArray
 
 _CUDA_OPTIONS = {
     # The default searches all algorithms again for every new frame size: seconds per size.
@@ -34,10 +37,20 @@ class OnnxRuntimeRunner:
 
     backend = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession, spec: ModelSpec, device: Device) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        spec: ModelSpec,
+        device: Device,
+        *,
+        cuda: CudaDriver | None = None,
+    ) -> None:
+        """Wrap a session that runs on `device`; `cuda` is its driver, found when it is needed if not given."""
         self._session: onnxruntime.InferenceSession | None = session
         self.spec = spec
         self.device = str(device)
+        self._index = device.index
+        self._cuda = cuda
 
     @classmethod
     def open(cls, path: Path, *, device: Device | None, threads: int | None) -> OnnxRuntimeRunner:
@@ -77,9 +90,7 @@ class OnnxRuntimeRunner:
         class_map: NDArray[np.uint8] | None = None,
     ) -> dict[OutputName, NDArray[Any]]:
         """See `Runner.run`."""
-        session = self._session
-        if session is None:
-            raise InferenceError("the runner is closed; open the model again")
+        session = self._open_session()
         batch, height, width, _ = frames.shape
         results: dict[OutputName, NDArray[Any]] = {}
         # Bound buffers are read and written in place: no copy on the CPU, one each way on a CUDA device. The binding
@@ -96,11 +107,35 @@ class OnnxRuntimeRunner:
                 array = np.empty((batch, height, width), np.uint8)
             binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
             results[name] = array
+        self._run(session, binding, frames.shape)
+        return results
+
+    def cuda_driver(self) -> CudaDriver:
+        """See `GpuRunner.cuda_driver`."""
+        if self._cuda is None:
+            self._cuda = CudaDriver(self._index)
+        return self._cuda
+
+    def run_on_gpu(self, frames: GpuArray, class_map: GpuArray, *, stream: int) -> None:
+        """See `GpuRunner.run_on_gpu`; returns when it is done: a session cannot change its stream."""
+        session = self._open_session()
+        binding = session.io_binding()
+        binding.bind_input("image", "cuda", self._index, np.uint8, frames.shape, frames.address)
+        binding.bind_output("class_map", "cuda", self._index, np.uint8, class_map.shape, class_map.address)
+        self.cuda_driver().synchronize(stream)
+        self._run(session, binding, frames.shape)
+
+    def _open_session(self) -> onnxruntime.InferenceSession:
+        session = self._session
+        if session is None:
+            raise InferenceError("the runner is closed; open the model again")
+        return session
+
+    def _run(self, session: Any, binding: Any, shape: tuple[int, ...]) -> None:
         try:
             session.run_with_iobinding(binding)
         except Exception as exc:  # ONNX Runtime's errors have no common base class
-            raise _inference_error(exc, frames.shape, self.device) from exc
-        return results
+            raise _inference_error(exc, shape, self.device) from exc
 
     def close(self) -> None:
         """See `Runner.close`; calls under way in other threads still finish, and the memory is freed after them."""

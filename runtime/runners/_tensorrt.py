@@ -17,8 +17,9 @@ from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceErro
 from ..manifest import EngineManifest, check_machine, onnx_path, read_manifest, read_plan, rebuild_command
 from ..optimization_profile import OptimizationProfile
 from ..spec import ImageSize, OutputName
+from .cuda_driver import CudaDriver
 from .device import Device
-from .device_memory import DeviceMemory, open_device_memory
+from .device_memory import DeviceMemory, Stream, open_device_memory
 from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
 from .gpu import Gpu, find_gpu
 from .tensorrt_library import TensorRtLibrary, load_flavor
@@ -26,6 +27,8 @@ from .tensorrt_messages import MessageLog, make_logger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ..gpu_array import GpuArray
 
 _LANES = 2  # the copies of one batch run beside the computation of another
 
@@ -38,11 +41,13 @@ class Machine:
         library: TensorRT.
         gpu: The GPU.
         memory: Its memory.
+        cuda: Its driver.
     """
 
     library: TensorRtLibrary
     gpu: Gpu
     memory: DeviceMemory
+    cuda: CudaDriver
 
 
 class TensorRtRunner:
@@ -58,6 +63,7 @@ class TensorRtRunner:
         self._manifest = manifest
         self._trt = machine.library.trt
         self._memory = machine.memory
+        self._cuda = machine.cuda
         self._outputs = _output_layouts(manifest)
         self._log = MessageLog()
         self._logger = make_logger(self._trt, self._log)
@@ -143,8 +149,30 @@ class TensorRtRunner:
             profile.finish_all(under_way)
         return results
 
+    def cuda_driver(self) -> CudaDriver:
+        """See `GpuRunner.cuda_driver`."""
+        return self._cuda
+
+    def run_on_gpu(self, frames: GpuArray, class_map: GpuArray, *, stream: int) -> None:
+        """See `GpuRunner.run_on_gpu`; returns as soon as everything is queued.
+
+        Raises:
+            FrameError: If no profile of the engine admits frames of this size.
+        """
+        batch, height, width, _ = frames.shape
+        with self._memory.current():
+            profile = self._profile_for(ImageSize(height, width))
+            lane = profile.take(deque())
+            try:
+                for start in range(0, batch, profile.max_batch):
+                    image, classes = (array.part(start, start + profile.max_batch) for array in (frames, class_map))
+                    addresses = {"image": image.address, "class_map": classes.address}
+                    lane.submit_on_gpu(image.shape, addresses, stream, self._cuda.order)
+            finally:
+                profile.give_back(lane)
+
     def close(self) -> None:
-        """See `Runner.close`; waits for calls under way in other threads."""
+        """See `Runner.close`; waits for calls under way in other threads, and for what they queued."""
         with self._setup:
             if self._closed:
                 return
@@ -152,6 +180,9 @@ class TensorRtRunner:
         for profile in self._profiles.values():
             profile.retire()
         with self._memory.current():
+            for profile in self._profiles.values():
+                with suppress(InferenceError):  # what failed there was reported where it was waited for
+                    profile.stream.synchronize()
             self._profiles.clear()  # contexts before their engine, the engine before its runtime
             self._engine = None
             self._runtime = None
@@ -187,7 +218,7 @@ class TensorRtRunner:
             )
         stream.synchronize()
         shared = ProfileContext(context, profile, stream, self._log)
-        return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch)
+        return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch, stream)
 
     def _outside(self, size: ImageSize) -> FrameError:
         ranges = " or ".join(f"{profile.min}..{profile.max}" for profile in self._manifest.profiles)
@@ -229,8 +260,9 @@ class TensorRtRunner:
 class _Profile:
     """The lanes of a profile, lent to one batch at a time."""
 
-    def __init__(self, lanes: Sequence[Lane], max_batch: int) -> None:
+    def __init__(self, lanes: Sequence[Lane], max_batch: int, stream: Stream) -> None:
         self.max_batch = max_batch
+        self.stream = stream
         self._count = len(lanes)
         # The lane used last comes first: one caller alone then fills the buffers of one. None: no lane will come.
         self._free: queue.LifoQueue[Lane | None] = queue.LifoQueue()
@@ -291,7 +323,7 @@ def _find_machine(path: Path, manifest: EngineManifest, device: Device) -> Machi
             "On the CPU run the .onnx file it was built from"
         )
     library = load_flavor(manifest.key.flavor)
-    return Machine(library, gpu, open_device_memory(device.index))
+    return Machine(library, gpu, open_device_memory(device.index), CudaDriver(device.index))
 
 
 def _output_layouts(manifest: EngineManifest) -> dict[OutputName, OutputLayout]:

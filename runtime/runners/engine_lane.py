@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,14 +66,36 @@ class ProfileContext:
         """
         with self._turn:
             self.stream.wait(lane.uploaded)
-            if not self._execution.set_input_shape("image", shape):
-                raise self._refused(f"frames of shape {shape}")
-            for name, address in addresses.items():
-                if not self._execution.set_tensor_address(name, address):
-                    raise self._refused(f"the address of {name}")
-            if not self._execution.execute_async_v3(self.stream.handle):
-                raise self._refused(f"to run frames of shape {shape}")
+            self._execute(shape, addresses)
             lane.computed.record(self.stream)
+
+    def enqueue_within(
+        self, outer: int, order: Callable[[int, int], None], shape: tuple[int, ...], addresses: Mapping[str, int]
+    ) -> None:
+        """Queue the network on memory of the caller's as if on a stream of his.
+
+        Args:
+            outer: Handle of that stream; the network comes behind all it was given, and before what it will be given.
+            order: `CudaDriver.order`.
+            shape: Shape of the frames.
+            addresses: Where each tensor lies.
+
+        Raises:
+            InferenceError: If CUDA or TensorRT refuses.
+        """
+        with self._turn:
+            order(outer, self.stream.handle)
+            self._execute(shape, addresses)
+            order(self.stream.handle, outer)
+
+    def _execute(self, shape: tuple[int, ...], addresses: Mapping[str, int]) -> None:
+        if not self._execution.set_input_shape("image", shape):
+            raise self._refused(f"frames of shape {shape}")
+        for name, address in addresses.items():
+            if not self._execution.set_tensor_address(name, address):
+                raise self._refused(f"the address of {name}")
+        if not self._execution.execute_async_v3(self.stream.handle):
+            raise self._refused(f"to run frames of shape {shape}")
 
     def _refused(self, what: str) -> InferenceError:
         return InferenceError(f"TensorRT refused {what}: {self._log.take_errors() or 'it gave no reason'}")
@@ -129,6 +151,29 @@ class Lane:
                 stream.synchronize()  # what was queued still uses the buffers
             raise
         self._wanted = dict(results)
+
+    def submit_on_gpu(
+        self,
+        shape: tuple[int, ...],
+        addresses: Mapping[str, int],
+        stream: int,
+        order: Callable[[int, int], None],
+    ) -> None:
+        """Queue the network on memory of the caller's; there is nothing to collect.
+
+        The lane can be used again at once: it lends its buffers to the outputs that are not wanted, and whoever reads
+        them next computes them first, on the same stream.
+
+        Args:
+            shape: Shape of the frames, within the profile.
+            addresses: Where ``image`` lies, and where outputs are wanted.
+            stream: Handle of the stream in whose order it happens.
+            order: `CudaDriver.order`.
+
+        Raises:
+            InferenceError: If CUDA or TensorRT refuses.
+        """
+        self._context.enqueue_within(stream, order, shape, {**self._addresses, **addresses})
 
     def collect(self) -> None:
         """Wait for the batch and write its outputs to where they were wanted.

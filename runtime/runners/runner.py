@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..gpu_array import GpuArray
     from ..spec import ModelSpec, OutputName
+    from .cuda_driver import CudaDriver
 
 
 class Runner(Protocol):
@@ -58,4 +60,28 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Release the network and its memory; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class GpuRunner(Protocol):
+    """What a `Runner` on a GPU offers besides, for frames that are there already."""
+
+    def cuda_driver(self) -> CudaDriver:
+        """The driver of the GPU it computes on."""
+        ...
+
+    def run_on_gpu(self, frames: GpuArray, class_map: GpuArray, *, stream: int) -> None:
+        """Write the class map of a batch of frames, without a copy to or from the CPU.
+
+        Args:
+            frames: uint8 (N, H, W, 3) on this GPU, each dimension at least 1.
+            class_map: Where to write, uint8 (N, H, W) on this GPU.
+            stream: The stream in whose order it happens: behind all it was given so far, before what comes next. The
+                call may return before it is done.
+
+        Raises:
+            InferenceError: If the backend fails, or the runner was closed.
+            FrameError: If the model file is an engine that was built for other sizes.
+        """
         ...

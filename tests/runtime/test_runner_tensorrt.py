@@ -101,6 +101,7 @@ class FakeMemory:
         self.streams: dict[int, FakeStream] = {}
         self.host_blocks = 0
         self.failure = ""
+        self.lazy = False
         self.depth = threading.local()
         self.closed = False
 
@@ -121,7 +122,7 @@ class FakeMemory:
         self.used += size
         if self.used > self.limit:
             raise InferenceError(f"not enough memory on the GPU for {size:,} more bytes")
-        address = 4096 * (1 + len(self.blocks))
+        address = max((begin + block.size for begin, block in self.blocks.items()), default=4096)
         self.blocks[address] = np.full(size, GARBAGE, np.uint8)
         return address
 
@@ -140,11 +141,18 @@ class FakeMemory:
         self._check()
         return FakeEvent()
 
+    def at(self, address: int, size: int) -> np.ndarray:
+        """The bytes at an address, which may lie inside a block."""
+        start = max(begin for begin in self.blocks if begin <= address)
+        found = self.blocks[start][address - start :][:size]
+        assert found.size == size, "beyond the end of a block"
+        return found
+
     def upload(self, address: int, host: np.ndarray, stream: FakeStream) -> None:
         self._check()
 
         def copy() -> None:
-            self.blocks[address][: host.size] = host
+            self.at(address, host.size)[:] = host
 
         stream.add(copy)
 
@@ -152,20 +160,43 @@ class FakeMemory:
         self._check()
 
         def copy() -> None:
-            host[:] = self.blocks[address][: host.size]
+            host[:] = self.at(address, host.size)
 
         stream.add(copy)
 
     def run_until_idle(self, *, last: FakeStream) -> None:
-        """Everything that was queued, all other streams before the one that is waited for."""
-        order = [stream for stream in self.streams.values() if stream is not last] + [last]
-        while any(stream.step() for stream in order):
+        """Everything that was queued, the stream that is waited for last; if lazy, first, and no more than it takes."""
+        order = [*(stream for stream in self.streams.values() if stream is not last), last]
+        if self.lazy:
+            order.reverse()
+        while (last.queued or not self.lazy) and any(stream.step() for stream in order):
             pass
         assert not last.queued, "a stream waits for something that never happens"
 
     def close(self) -> None:
         self._check()
         self.closed = True
+
+
+class FakeCuda:
+    """`CudaDriver` on the same streams and memory."""
+
+    index = 0
+
+    def __init__(self, memory: FakeMemory) -> None:
+        self.memory = memory
+
+    def order(self, first: int, then: int) -> None:
+        event = FakeEvent()
+        event.record(self.memory.streams[first])
+        self.memory.streams[then].wait(event)
+
+    def synchronize(self, stream: int) -> None:
+        self.memory.streams[stream].synchronize()
+
+    def allocate(self, size: int) -> Any:
+        with self.memory.current():
+            return SimpleNamespace(address=self.memory.allocate(size))
 
 
 class FakeContext:
@@ -214,7 +245,7 @@ class FakeContext:
 
         def compute() -> None:
             size = int(np.prod(shape))
-            frames = memory.blocks[addresses["image"]][:size].reshape(shape)
+            frames = memory.at(addresses["image"], size).reshape(shape)
             values = {
                 "class_map": frames.argmax(-1).astype(np.uint8),
                 "confidence": frames.max(-1),
@@ -222,7 +253,7 @@ class FakeContext:
             }
             for name in trt.outputs:
                 data = values[name].reshape(-1).view(np.uint8)
-                memory.blocks[addresses[name]][: data.size] = data
+                memory.at(addresses[name], data.size)[:] = data
 
         memory.streams[stream_handle].add(compute)
         return True
@@ -326,7 +357,8 @@ class Setup:
         write_engine(self.path, plan, self.manifest)
         self.memory = FakeMemory()
         self.trt = FakeTrt(self.memory, profiles, outputs)
-        self.machine = Machine(TensorRtLibrary("tensorrt", "11.4.0", self.trt), GPU, self.memory)
+        self.cuda: Any = FakeCuda(self.memory)
+        self.machine = Machine(TensorRtLibrary("tensorrt", "11.4.0", self.trt), GPU, self.memory, self.cuda)
 
     def open(self) -> TensorRtRunner:
         return TensorRtRunner.open(self.path, device=None, machine=self.machine)
@@ -555,3 +587,127 @@ def test_an_engine_file_is_opened_with_tensorrt(setup: Setup, backend: Any) -> N
 def test_an_engine_file_is_not_for_onnxruntime(setup: Setup) -> None:
     with pytest.raises(ModelFileError, match=r"is a TensorRT engine; ONNX Runtime runs the \.onnx file"):
         open_runner(setup.path, backend="onnxruntime")
+
+
+class OnFakeGpu:
+    """An array in the fake GPU's memory that is written there late, on a stream of the caller's."""
+
+    def __init__(self, memory: FakeMemory, values: np.ndarray, stream: FakeStream) -> None:
+        with memory.current():
+            address = memory.allocate(values.size)
+        self.__cuda_array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "shape": values.shape,
+            "typestr": "|u1",
+            "strides": None,
+            "stream": stream.handle,
+        }
+        self._place = memory.at(address, values.size)
+        stream.add(lambda: np.copyto(self._place, values.reshape(-1)))
+
+    def read(self) -> np.ndarray:
+        return self._place.reshape(self.__cuda_array_interface__["shape"])
+
+
+class GpuSetup(Setup):
+    """With two streams of the caller's and CUDA's default one."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        with self.memory.current():
+            self.mine, self.other = self.memory.stream(), self.memory.stream()
+        self.memory.streams[1] = FakeStream(self.memory, 1)
+        self.cuda.device_of = lambda address: 0
+
+    def frames(self, batch: int, height: int, width: int, seed: int = 0) -> tuple[OnFakeGpu, np.ndarray]:
+        values = frames(batch, height, width, seed)
+        return OnFakeGpu(self.memory, values, self.mine if seed % 2 == 0 else self.other), values
+
+    def out(self, *shape: int) -> OnFakeGpu:
+        return OnFakeGpu(self.memory, np.full(shape, GARBAGE, np.uint8), self.mine)
+
+    def read(self, array: Any) -> np.ndarray:
+        return self.memory.at(array.address, array.nbytes).reshape(array.shape)
+
+
+@pytest.fixture(params=[False, True], ids=["others first", "others late"])
+def gpu_setup(tmp_path: Path, tiny_spec: ModelSpec, request: pytest.FixtureRequest) -> Callable[..., GpuSetup]:
+    def make(**options: Any) -> GpuSetup:
+        setup = GpuSetup(tmp_path, tiny_spec, **options)
+        setup.memory.lazy = request.param
+        return setup
+
+    return make
+
+
+@pytest.mark.parametrize("outputs", [("class_map",), ("class_map", "confidence", "logits")])
+def test_a_frame_on_the_gpu_stays_there(gpu_setup: Callable[..., GpuSetup], outputs: tuple[OutputName, ...]) -> None:
+    setup = gpu_setup(outputs=outputs)
+    frame, values = setup.frames(1, 10, 12)
+    setup.memory.upload = setup.memory.download = None  # type: ignore[assignment, method-assign]  # never called
+    with Segmenter(setup.open()) as segmenter:
+        class_map = segmenter(frame)
+        np.testing.assert_array_equal(setup.read(class_map), values.argmax(-1))
+        assert class_map.__cuda_array_interface__["stream"] is None  # the call has waited
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("seed", [0, 1], ids=["frame on my stream", "frame on another"])
+def test_on_the_callers_stream_nothing_is_waited_for(gpu_setup: Callable[..., GpuSetup], batch: int, seed: int) -> None:
+    setup = gpu_setup(profiles=(replace(SMALL, max_batch=2),))
+    (given, values), out = setup.frames(batch, 10, 12, seed), setup.out(batch, 10, 12)
+    segmenter = Segmenter(setup.open())
+    assert segmenter(given, out=out, stream=setup.mine.handle) is out
+    assert (out.read() == GARBAGE).all()  # queued, not done
+    setup.mine.synchronize()
+    np.testing.assert_array_equal(out.read(), values.argmax(-1))
+
+
+def test_results_of_a_stream_say_so(gpu_setup: Callable[..., GpuSetup]) -> None:
+    setup = gpu_setup()
+    frame, values = setup.frames(1, 10, 12)
+    class_map = Segmenter(setup.open())(frame, stream=setup.mine.handle)
+    assert class_map.__cuda_array_interface__["stream"] == setup.mine.handle
+    setup.mine.synchronize()
+    np.testing.assert_array_equal(setup.read(class_map)[0], values[0].argmax(-1))
+
+
+def test_calls_from_the_gpu_and_from_the_cpu_in_turn(gpu_setup: Callable[..., GpuSetup]) -> None:
+    setup = gpu_setup(outputs=("class_map", "confidence"))
+    segmenter = Segmenter(setup.open())
+    queued = []
+    for seed in range(6):
+        (given, values), out = setup.frames(1, 9, 9, seed), setup.out(1, 9, 9)
+        segmenter(given, out=out, stream=setup.mine.handle)
+        queued.append((out, values))
+        image = frames(1, 9, 9, 100 + seed)
+        prediction = segmenter.predict(image)
+        np.testing.assert_array_equal(prediction.class_map, image.argmax(-1))
+        np.testing.assert_array_equal(prediction.confidence, image.max(-1))
+    setup.mine.synchronize()
+    for out, values in queued:
+        np.testing.assert_array_equal(out.read(), values.argmax(-1))
+
+
+def test_refusals_on_the_gpu_are_errors_and_pass(gpu_setup: Callable[..., GpuSetup]) -> None:
+    setup = gpu_setup()
+    frame, values = setup.frames(1, 8, 8)
+    segmenter = Segmenter(setup.open())
+    setup.trt.refused.add("execute")
+    for _ in range(5):  # more often than there are lanes
+        with pytest.raises(InferenceError, match=r"TensorRT refused to run frames of shape \(1, 8, 8, 3\)"):
+            segmenter(frame)
+    setup.trt.refused.clear()
+    np.testing.assert_array_equal(setup.read(segmenter(frame)), values.argmax(-1))
+    with pytest.raises(FrameError, match="frames of 3x8 are outside the sizes this engine was built for"):
+        segmenter(setup.frames(1, 3, 8)[0])
+
+
+def test_closing_waits_for_what_was_queued(gpu_setup: Callable[..., GpuSetup]) -> None:
+    setup = gpu_setup()
+    (given, values), out = setup.frames(1, 8, 8), setup.out(1, 8, 8)
+    segmenter = Segmenter(setup.open())
+    segmenter(given, out=out, stream=setup.mine.handle)
+    segmenter.close()
+    np.testing.assert_array_equal(out.read(), values.argmax(-1))
