@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from .bench_compare import compare
+from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,6 +92,7 @@ def bench(
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots.", show_default=False)
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Measure speed and accuracy of exported models on this machine, with PyTorch as the reference.
 
@@ -112,6 +114,8 @@ def bench(
     if not models:
         with status("exporting the demo model, once"):
             models = [_demo_model()]
+    if trust:
+        trust_engines(models, device)
     settings = BenchSettings(
         models=models,
         sizes=_parsed("--size", size or [_DEFAULT_SIZE], ImageSize.parse),

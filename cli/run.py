@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..runtime.errors import DeviceError, SourceError
+from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,7 @@ def run(
         bool,
         typer.Option("--no-build", help="With --backend tensorrt: fail if there is no engine yet, rather than build."),
     ] = False,
+    trust: TrustOption = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Say at the end how busy reading, inference and writing were.")
     ] = False,
@@ -91,11 +93,11 @@ def run(
     options = _Options(save, opacity, batch, StageTimes() if profile else None)
     if isinstance(found, ImageSource):
         results = image_outputs(found, output, save)
-        with _open_segmenter(model, backend, device, may_build=not no_build) as segmenter:
+        with _open_segmenter(model, backend, device, may_build=not no_build, trust=trust) as segmenter:
             _run_images(segmenter, _title(segmenter, model), found, results, options)
     else:
         result = video_output(found, output, save)
-        with _open_segmenter(model, backend, device, may_build=not no_build) as segmenter:
+        with _open_segmenter(model, backend, device, may_build=not no_build, trust=trust) as segmenter:
             _run_video(segmenter, _title(segmenter, model), found, result, options)
 
 
@@ -107,7 +109,9 @@ class _Options:
     times: StageTimes | None
 
 
-def _open_segmenter(model: Path | None, backend: BackendName, device: str, *, may_build: bool) -> Segmenter:
+def _open_segmenter(
+    model: Path | None, backend: BackendName, device: str, *, may_build: bool, trust: bool
+) -> Segmenter:
     from ..runtime.segmenter import Segmenter
     from .console import status
 
@@ -118,6 +122,8 @@ def _open_segmenter(model: Path | None, backend: BackendName, device: str, *, ma
             model = demo_model()
     if backend == "tensorrt" and model.suffix == ".onnx":
         model = _engine_for(model, device, may_build=may_build)
+    if trust:
+        trust_engines([model], device)
     return Segmenter.open(model, backend=backend, device=device)
 
 

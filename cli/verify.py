@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .trust import TrustOption, trust_engines
+
 if TYPE_CHECKING:
     from ..benchmarks.hop import Hop
     from ..benchmarks.verification import Verification
@@ -41,6 +43,7 @@ def verify(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML.", show_default=False)
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Prove that a deployed model is still the PyTorch model; exit code 1 if it is not.
 
@@ -48,6 +51,8 @@ def verify(
     """
     if limit is not None and data is None:
         raise typer.BadParameter("--limit goes with --data")
+    if trust:
+        trust_engines([model], device)
     if reference is None and data is None and html is None and junit is None:
         passed = _self_test(model, device)
     else:

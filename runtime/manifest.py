@@ -70,7 +70,7 @@ class EngineManifest:
 
     Attributes:
         key: What the engine depends on.
-        profiles: The profiles it holds, in their order.
+        profiles: The profiles it holds, in their order; empty where they are yet to be read from the engine.
         onnx_name: The ONNX file it was built from, as seen from the engine's folder; absolute for an engine in the
             store, which is found by the ONNX file's content and not by its place.
         onnx_bytes: Size of that file.
@@ -155,6 +155,16 @@ def write_engine(engine: Path, plan: memoryview | bytes, manifest: EngineManifes
         temporary_manifest.write_text(manifest.to_json(), encoding="utf-8")
 
 
+def write_manifest(engine: Path, manifest: EngineManifest) -> None:
+    """Write the manifest of an engine that is there already.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    with atomic_path(manifest_path(engine)) as temporary:
+        temporary.write_text(manifest.to_json(), encoding="utf-8")
+
+
 def read_manifest(engine: Path) -> EngineManifest:
     """The manifest of an engine.
 
@@ -169,7 +179,8 @@ def read_manifest(engine: Path) -> EngineManifest:
     except FileNotFoundError as exc:
         raise EngineMismatchError(
             f"{engine} has no manifest {path.name} beside it, so nothing says what it was built for. Copy the manifest "
-            f"too, or build the engine again: fcnrt build MODEL.onnx -o {engine}"
+            f"too, build the engine again (fcnrt build MODEL.onnx -o {engine}), or, if you know where it comes from, "
+            f"have it taken for {engine.stem}.onnx beside it with --trust"
         ) from exc
     except (OSError, ValueError) as exc:
         raise EngineMismatchError(

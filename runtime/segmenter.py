@@ -72,6 +72,7 @@ class Segmenter:
         backend: Backend | Literal["auto"] = "auto",
         device: str = "auto",
         threads: int | None = None,
+        trust: bool = False,
     ) -> Self:
         """Load a model file.
 
@@ -83,6 +84,8 @@ class Segmenter:
                 device that was asked for by name is had or refused, never replaced.
             threads: CPU threads for one frame, at least 1; by default one for each physical core this process may
                 use. TensorRT uses none.
+            trust: Whether an engine without a manifest is taken for the ONNX file beside it, ``NAME.onnx``, and gets
+                one; engines hold programs, so only if it is known where it comes from. Otherwise it is refused.
 
         Raises:
             ModelFileError: If the file is missing, damaged or not written by fcnrt, or is an engine that was built
@@ -91,7 +94,7 @@ class Segmenter:
             MissingDependencyError: If the backend is not installed.
             ValueError: If `backend` or `threads` has a value that is not allowed.
         """
-        return cls(open_runner(path, backend=backend, device=device, threads=threads))
+        return cls(open_runner(path, backend=backend, device=device, threads=threads, trust=trust))
 
     @overload
     def __call__(self, frame: NDArray[Any], *, out: None = None) -> NDArray[np.uint8]: ...

@@ -22,7 +22,7 @@ from .device import Device
 from .device_memory import DeviceMemory, Stream, open_device_memory
 from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
 from .gpu import Gpu, find_gpu
-from .tensorrt_library import TensorRtLibrary, load_flavor
+from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor
 from .tensorrt_messages import MessageLog, make_logger
 
 if TYPE_CHECKING:
@@ -51,12 +51,16 @@ class Machine:
 
 
 class TensorRtRunner:
-    """A `Runner` on TensorRT; made by `open_runner`. Each profile is set up when the first frame of its sizes comes."""
+    """A `Runner` on TensorRT; made by `open_runner`. Each profile is set up when the first frame of its sizes comes.
+
+    Attributes:
+        profiles: The sizes that the engine takes.
+    """
 
     backend = "tensorrt"
 
     def __init__(self, path: Path, manifest: EngineManifest, machine: Machine, device: Device) -> None:
-        """See `open`; the engine is loaded here."""
+        """See `open`; the engine is loaded here. Profiles that the manifest leaves open are read from the engine."""
         self.spec = manifest.spec
         self.device = str(device)
         self._path = path
@@ -76,7 +80,8 @@ class TensorRtRunner:
                     f"{machine.library} cannot load {path}: {self._log.take_errors() or 'it gave no reason'}. "
                     f"Rebuild it: {rebuild_command(path, manifest)}"
                 )
-            self._check_engine()
+            self._check_tensors()
+            self.profiles = self._read_profiles()
         self._profiles: dict[OptimizationProfile, _Profile] = {}
         self._setup = threading.Lock()
         self._closed = False
@@ -102,7 +107,12 @@ class TensorRtRunner:
                 f"{path} is a TensorRT engine and runs on NVIDIA GPUs only; on the CPU run its .onnx file"
             )
         manifest = read_manifest(path)
-        machine = machine or _find_machine(path, manifest, device)
+        machine = machine or find_machine(path, manifest.key.flavor, device)
+        return cls.load(path, manifest, machine, device)
+
+    @classmethod
+    def load(cls, path: Path, manifest: EngineManifest, machine: Machine, device: Device) -> TensorRtRunner:
+        """Load an engine with a given manifest; see `open`. The machine's memory is released if that fails."""
         try:
             check_machine(path, manifest, machine.library, machine.gpu)
             return cls(path, manifest, machine, device)
@@ -190,7 +200,7 @@ class TensorRtRunner:
 
     def _profile_for(self, size: ImageSize) -> _Profile:
         """The tightest profile that admits frames of a size, set up on first use."""
-        fitting = [profile for profile in self._manifest.profiles if profile.admits(size)]
+        fitting = [profile for profile in self.profiles if profile.admits(size)]
         if not fitting:
             raise self._outside(size)
         best = min(fitting, key=lambda profile: profile.max.height * profile.max.width)
@@ -210,7 +220,7 @@ class TensorRtRunner:
                 f"{self._log.take_errors() or 'TensorRT gave no reason'}"
             )
         stream = self._memory.stream()
-        index = self._manifest.profiles.index(profile)
+        index = self.profiles.index(profile)
         if not context.set_optimization_profile_async(index, stream.handle):
             raise InferenceError(
                 f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
@@ -221,8 +231,8 @@ class TensorRtRunner:
         return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch, stream)
 
     def _outside(self, size: ImageSize) -> FrameError:
-        ranges = " or ".join(f"{profile.min}..{profile.max}" for profile in self._manifest.profiles)
-        first = self._manifest.profiles[0]
+        ranges = " or ".join(f"{profile.min}..{profile.max}" for profile in self.profiles)
+        first = self.profiles[0]
         smallest = ImageSize(min(first.min.height, size.height), min(first.min.width, size.width))
         largest = ImageSize(max(first.max.height, size.height), max(first.max.width, size.width))
         onnx = onnx_path(self._path, self._manifest)
@@ -231,8 +241,8 @@ class TensorRtRunner:
             f"fcnrt build {onnx} -o {self._path} --profile {smallest},{first.opt},{largest}"
         )
 
-    def _check_engine(self) -> None:
-        """Raise unless the engine has the tensors and profiles that its manifest says."""
+    def _check_tensors(self) -> None:
+        """Raise unless the engine has the inputs and outputs that its manifest says."""
         engine, trt = self._engine, self._trt
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
@@ -241,18 +251,25 @@ class TensorRtRunner:
         wrong = [name for name in outputs if engine.get_tensor_dtype(name) != types.get(name)]
         if inputs != ["image"] or outputs != sorted(self.spec.outputs) or wrong:
             raise self._not_as_promised(f"takes {', '.join(inputs)} and returns {', '.join(outputs)}")
-        if engine.num_optimization_profiles != len(self._manifest.profiles):
-            raise self._not_as_promised(f"has {engine.num_optimization_profiles} profiles")
-        for index, profile in enumerate(self._manifest.profiles):
-            smallest, _, largest = (tuple(shape) for shape in engine.get_tensor_profile_shape("image", index))
-            least = (1, profile.min.height, profile.min.width, 3)
-            most = (profile.max_batch, profile.max.height, profile.max.width, 3)
-            if (smallest, largest) != (least, most):
-                raise self._not_as_promised(f"takes frames of shape {smallest} to {largest} in profile {index}")
+
+    def _read_profiles(self) -> tuple[OptimizationProfile, ...]:
+        """The engine's own profiles, which have to be those in its manifest, if that has any."""
+        profiles = []
+        for index in range(self._engine.num_optimization_profiles):
+            shapes = [tuple(shape) for shape in self._engine.get_tensor_profile_shape("image", index)]
+            if shapes[0][0] != 1:
+                raise self._not_as_promised(f"takes no fewer than {shapes[0][0]} frames at once in profile {index}")
+            sizes = (ImageSize(height, width) for _, height, width, _ in shapes)
+            profiles.append(OptimizationProfile(*sizes, max_batch=shapes[2][0]))
+        found = tuple(profiles)
+        if self._manifest.profiles not in ((), found):
+            ranges = " or ".join(f"{profile}, batch {profile.max_batch}" for profile in found)
+            raise self._not_as_promised(f"has the profiles {ranges}")
+        return found
 
     def _not_as_promised(self, found: str) -> EngineMismatchError:
         return EngineMismatchError(
-            f"{self._path} is not what its manifest says: it {found}. "
+            f"{self._path} is not the engine of {self._manifest.onnx_name} that it is said to be: it {found}. "
             f"Rebuild it: {rebuild_command(self._path, self._manifest)}"
         )
 
@@ -315,14 +332,20 @@ class _Profile:
         self._free.put(None)
 
 
-def _find_machine(path: Path, manifest: EngineManifest, device: Device) -> Machine:
+def find_machine(path: Path, flavor: Flavor | None, device: Device) -> Machine:
+    """What an engine runs on, with the TensorRT that built it, or the one there is if that is not known.
+
+    Raises:
+        DeviceError: If there is no such GPU.
+        MissingDependencyError: If TensorRT or a package for GPU memory is not installed.
+    """
     gpu = find_gpu(device.index)
     if gpu is None:
         raise DeviceError(
             f"{path} is a TensorRT engine and needs {device}: no such NVIDIA GPU was found (nvidia-smi must list it). "
             "On the CPU run the .onnx file it was built from"
         )
-    library = load_flavor(manifest.key.flavor)
+    library = choose_library("auto", gpu_present=True) if flavor is None else load_flavor(flavor)
     return Machine(library, gpu, open_device_memory(device.index), CudaDriver(device.index))
 
 

@@ -22,6 +22,7 @@ def open_runner(
     backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     threads: int | None = None,
+    trust: bool = False,
 ) -> Runner:
     """Load a model file for the backend that runs it.
 
@@ -33,6 +34,8 @@ def open_runner(
             that was asked for by name is had or refused, never replaced.
         threads: CPU threads for one frame, at least 1; by default one for each physical core this process may use.
             TensorRT uses none.
+        trust: Whether an engine without a manifest is taken for the ONNX file beside it, ``NAME.onnx``, and gets one;
+            engines hold programs, so only if it is known where it comes from. Otherwise it is refused.
 
     Raises:
         ModelFileError: If the file is missing, damaged or not written by fcnrt, or is an engine that was built for
@@ -53,6 +56,10 @@ def open_runner(
             raise ModelFileError(f"{path} is a TensorRT engine; ONNX Runtime runs the .onnx file it was built from")
         from ._tensorrt import TensorRtRunner
 
+        if trust:
+            from .trusted_engine import trust_engine
+
+            trust_engine(path, device=device)
         return TensorRtRunner.open(path, device=wanted)
     if backend == "tensorrt":
         from ._tensorrt import TensorRtRunner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +29,14 @@ from fcnrt.runtime.errors import (
     MissingDependencyError,
     ModelFileError,
 )
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, manifest_path, write_engine
+from fcnrt.runtime.manifest import EngineKey, EngineManifest, manifest_path, read_manifest, write_engine
 from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.runners import open_runner
 from fcnrt.runtime.runners._tensorrt import Machine, TensorRtRunner
 from fcnrt.runtime.runners.device import Device
 from fcnrt.runtime.runners.gpu import Gpu
 from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.runners.trusted_engine import trust_engine
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ModelSpec, OutputName
 
@@ -277,7 +279,7 @@ class FakeEngine:
     def get_tensor_profile_shape(self, name: str, index: int) -> list[list[int]]:
         assert name == "image"
         profile = self.trt.profiles[index]
-        sizes = ((1, profile.min), (profile.max_batch, profile.opt), (profile.max_batch, profile.max))
+        sizes = ((self.trt.min_batch, profile.min), (profile.max_batch, profile.opt), (profile.max_batch, profile.max))
         return [[batch, size.height, size.width, 3] for batch, size in sizes]
 
     def create_execution_context(self, strategy: str) -> FakeContext | None:
@@ -303,6 +305,7 @@ class FakeTrt:
         self.memory, self.profiles, self.outputs = memory, profiles, outputs
         self.refused: set[str] = set()
         self.types = {"logits": "float"}
+        self.min_batch = 1
         self.loggers: list[Any] = []
         self.batches: list[int] = []
         self.contexts = 0
@@ -529,13 +532,13 @@ def test_refused_plan(setup: Setup) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda setup: setattr(setup.trt, "profiles", [SMALL]), "is not what its manifest says: it has 1 profiles"),
+        (lambda setup: setattr(setup.trt, "profiles", [SMALL]), "it has the profiles 4x4,8x8,16x16, batch 1. Rebuild"),
         (
             lambda setup: setattr(setup.trt, "profiles", [SMALL, replace(LARGE, max_batch=2)]),
-            r"it takes frames of shape \(1, 8, 8, 3\) to \(2, 40, 60, 3\) in profile 1\. Rebuild it: fcnrt build",
+            r"it has the profiles 4x4,8x8,16x16, batch 1 or 8x8,32x32,40x60, batch 2\. Rebuild it: fcnrt build",
         ),
         (lambda setup: setattr(setup.trt, "outputs", ("logits",)), "it takes image and returns logits"),
-        (lambda setup: setup.trt.types.update(class_map="float"), "is not what its manifest says"),
+        (lambda setup: setup.trt.types.update(class_map="float"), "is not the engine of tiny.onnx that it is said"),
     ],
 )
 def test_engine_that_is_not_what_its_manifest_says(
@@ -560,7 +563,7 @@ def test_another_machine_is_refused_before_tensorrt_sees_the_engine(setup: Setup
         (lambda path: path.write_bytes(b"pla"), "has 3 bytes, its manifest says 4"),
         (lambda path: path.write_bytes(b"PLAN"), "is damaged"),
         (lambda path: path.unlink(), "does not exist"),
-        (lambda path: manifest_path(path).unlink(), "has no manifest"),
+        (lambda path: manifest_path(path).unlink(), r"has no manifest tiny\.engine\.json .* with --trust$"),
         (lambda path: path.with_name("tiny.onnx").write_bytes(b"another"), "was built from another tiny.onnx"),
     ],
 )
@@ -571,6 +574,85 @@ def test_damaged_files_are_refused_before_tensorrt_sees_them(
     with pytest.raises(EngineMismatchError, match=message):
         setup.open()
     assert setup.trt.plans == []
+
+
+@pytest.fixture
+def stranger(make_setup: Callable[..., Setup], tiny_model: Path) -> Setup:
+    """An engine without a manifest, the ONNX file it was built from beside it."""
+    setup = make_setup(profiles=(SMALL, replace(LARGE, max_batch=4)))
+    manifest_path(setup.path).unlink()
+    shutil.copy(tiny_model, setup.path.with_suffix(".onnx"))
+    return setup
+
+
+def trust(setup: Setup) -> Path | None:
+    return trust_engine(setup.path, machine=setup.machine)
+
+
+def test_a_trusted_engine_gets_its_manifest(stranger: Setup, tiny_model: Path, tiny_spec: ModelSpec) -> None:
+    assert trust(stranger) == manifest_path(stranger.path)
+    assert stranger.memory.closed
+    manifest = read_manifest(stranger.path)
+    assert manifest.spec == tiny_spec
+    assert manifest.profiles == (SMALL, replace(LARGE, max_batch=4))
+    assert manifest.key.onnx_sha256 == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    assert (manifest.key.version, manifest.key.gpu, manifest.key.max_batch) == ("11.4.0", GPU.name, 4)
+    assert trust(stranger) is None  # it has one now
+    assert stranger.trt.plans == [b"plan"]
+    stranger.trt.memory = memory = FakeMemory()
+    stranger.machine = replace(stranger.machine, memory=memory)
+    image = frames(1, 10, 12)
+    np.testing.assert_array_equal(stranger.open().run(image, ("class_map",))["class_map"], image.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            lambda setup: setattr(setup.trt, "outputs", ("logits",)),
+            EngineMismatchError,
+            r"is not the engine of tiny\.onnx that it is said to be: it takes image and returns logits",
+        ),
+        (
+            lambda setup: setattr(setup.trt, "min_batch", 2),
+            EngineMismatchError,
+            "it takes no fewer than 2 frames at once in profile 0",
+        ),
+        (lambda setup: setup.trt.refused.add("plan"), InferenceError, r"cannot load .*Version tag mismatch"),
+    ],
+)
+def test_a_trusted_engine_that_does_not_fit_gets_none(
+    stranger: Setup, change: Callable[[Setup], object], error: type[Exception], message: str
+) -> None:
+    change(stranger)
+    with pytest.raises(error, match=message):
+        trust(stranger)
+    assert stranger.memory.closed
+    assert sorted(path.name for path in stranger.path.parent.iterdir()) == ["tiny.engine", "tiny.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.with_suffix(".onnx").unlink(), r"put the ONNX file .* beside it, as tiny\.onnx"),
+        (lambda path: path.with_suffix(".onnx").write_bytes(b"other"), "is not an ONNX file"),
+        (lambda path: path.unlink(), "does not exist"),
+        (lambda path: manifest_path(path).write_text("{}"), r"tiny\.engine\.json cannot be used"),
+    ],
+)
+def test_trust_alone_does_not_do(stranger: Setup, change: Callable[[Path], object], message: str) -> None:
+    change(stranger.path)
+    with pytest.raises(ModelFileError, match=message):
+        trust(stranger)
+    assert stranger.trt.plans == []
+
+
+def test_trust_is_asked_for_by_name(stranger: Setup) -> None:
+    with pytest.raises(EngineMismatchError, match="has no manifest"):
+        Segmenter.open(stranger.path, device="cuda:99")
+    with pytest.raises(DeviceError, match="cuda:99: no such NVIDIA GPU"):
+        Segmenter.open(stranger.path, device="cuda:99", trust=True)
+    assert trust_engine(stranger.path, device="cpu", machine=stranger.machine) is None
 
 
 def test_the_cpu_is_refused(setup: Setup) -> None:
