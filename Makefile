@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TENSORRT_BINDINGS := tensorrt_cu12_bindings==10.0.1 tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings==11.4.0.106
+TRITON := nvidia-pytriton tritonclient grpcio "protobuf<7" python-rapidjson
 
 # The demo's files are made once and again when what they are made from changes.
 .PHONY: help install demo test check format lint types layers benchmark clean
@@ -22,6 +23,9 @@ $(VENV)/installed: pyproject.toml
 	-@for release in $(TENSORRT_BINDINGS); do \
 		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \
 	done
+	@# Triton's server and client, which want other releases of protobuf and NumPy: for tests/export/test_triton_server.py.
+	-@$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/triton $(TRITON) && \
+		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/triton-numpy "numpy<2"
 	@# Type checkers know packages by their folder's name: this link is the folder `fcnrt`, whatever the clone is called.
 	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/fcnrt
 	touch $@

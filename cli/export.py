@@ -21,16 +21,16 @@ from .loading import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from ..datasets.calibration import CalibrationData
     from ..export.compare import SizeParity
+    from ..export.quantize_search import QuantizationReport
     from ..export.to_onnx import ExportResult
     from ..runtime.runners.gpu import Gpu
     from ..runtime.runners.tensorrt_library import TensorRtLibrary
 
 # Written out again, because importing them would import torch; a test holds them against the originals.
-PrecisionName = Literal["fp32", "fp16"]
+PrecisionName = Literal["fp32", "fp16", "int8"]
+TritonBackendName = Literal["auto", "python"]
 _OPSETS = range(18, 24)
 
 
@@ -65,7 +65,7 @@ def export(
         PrecisionName | None,
         typer.Option(
             help="Type the convolutions run in; frames and class maps stay uint8. fp32 unless given, fp16 with "
-            "--engine on a machine with a GPU.",
+            "--engine on a machine with a GPU; int8 is calibrated and may cost up to half a point of mIoU.",
             show_default=False,
         ),
     ] = None,
@@ -75,10 +75,13 @@ def export(
     channel_order: Annotated[
         Literal["rgb", "bgr"], typer.Option(help="Channel order of the frames the graph will get; OpenCV's is bgr.")
     ] = "rgb",
-    samples: Annotated[
+    calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of pictures to measure activations on, for fp16; drawn scenes and noise if not given."
+            metavar="DIR|VIDEO",
+            help="Frames of the kind the network will see, to measure activations on: a folder of pictures, a video, or "
+            "a labelled data set. int8 needs it for all but the demo weights; fp16 takes drawn scenes if not given.",
+            show_default=False,
         ),
     ] = None,
     opset: Annotated[int, typer.Option(min=_OPSETS.start, max=_OPSETS.stop - 1, help="ONNX operator set.")] = 20,
@@ -88,6 +91,14 @@ def export(
     engine: Annotated[
         bool, typer.Option("--engine", help="Also build a TensorRT engine beside it, as fcnrt build does.")
     ] = False,
+    triton: Annotated[
+        Path | None,
+        typer.Option(help="Also add the model, or its engine, to this Triton model repository.", show_default=False),
+    ] = None,
+    triton_backend: Annotated[
+        TritonBackendName,
+        typer.Option(help="Triton's own backend for the kind of file, or its Python backend with fcnrt."),
+    ] = "auto",
 ) -> None:
     """Export a network to one ONNX file: raw uint8 frames of any size in, class map out.
 
@@ -95,11 +106,18 @@ def export(
     """
     if checkpoint is not None and weights is not None:
         raise typer.BadParameter("give --checkpoint or --weights, not both")
+    if triton is None and triton_backend != "auto":
+        raise typer.BadParameter("--triton-backend goes with --triton DIR")
     machine = _choose_machine() if engine else None
     if precision is None:
         precision = "fp32" if machine is None or machine[1] is None else "fp16"
-    if samples is not None and precision == "fp32":
-        raise typer.BadParameter("--samples is for --precision fp16; fp32 needs no activation range")
+    if calibration is not None and precision == "fp32":
+        raise typer.BadParameter("--calibration is for --precision int8 and fp16; fp32 needs no activation range")
+    demo = checkpoint is None and weights is None
+    if precision == "int8" and calibration is None and not demo:
+        raise typer.BadParameter(
+            "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
+        )
     wanted = _parse_outputs(outputs)
 
     from ..export.requirements import require_export_packages
@@ -110,7 +128,7 @@ def export(
 
     with status("loading weights") as progress:
         hint = ""
-        if checkpoint is None and weights is None:
+        if demo:
             if num_classes is not None or align is not None or approximate_align or classes is not None:
                 raise typer.BadParameter(
                     "--num-classes, --align, --approximate-align and --classes go with --checkpoint or --weights"
@@ -138,18 +156,24 @@ def export(
             outputs=wanted,
             channel_order=channel_order,
             opset=opset,
-            samples=None if samples is None else _read_samples(samples),
+            calibration=_calibration(calibration, len(loaded.class_names), drawn=precision == "int8"),
             progress=progress,
         )
     for line in _describe(result):
         say(line)
     typer.echo(result.path)
+    served = result.path
     if machine is not None:
         from ..export.to_engine import EngineOptions
         from .build import build_with_progress
 
         built = build_with_progress(result.path, result.path.with_suffix(".engine"), EngineOptions(), machine=machine)
         typer.echo(built.path)
+        served = built.path
+    if triton is not None:
+        from ..export.triton_repository import write_triton_repository
+
+        typer.echo(write_triton_repository(served, triton, name=result.path.stem, backend=triton_backend))
 
 
 def _choose_machine() -> tuple[TensorRtLibrary, Gpu | None]:
@@ -169,17 +193,12 @@ def _parse_outputs(text: str) -> list[OutputName]:
     return names  # type: ignore[return-value]
 
 
-def _read_samples(folder: Path) -> list[NDArray[np.uint8]]:
-    from ..runtime.errors import SourceError
-    from ..runtime.images import is_image, read_image
+def _calibration(path: Path | None, num_classes: int, *, drawn: bool) -> CalibrationData | None:
+    from ..datasets.calibration import drawn_calibration, read_calibration
 
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
-    except OSError as exc:
-        raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
-    if not files:
-        raise SourceError(f"{folder}: no pictures in this folder")
-    return [read_image(path) for path in files]
+    if path is not None:
+        return read_calibration(path, num_classes)
+    return drawn_calibration() if drawn else None
 
 
 def _describe(result: ExportResult) -> list[str]:
@@ -197,11 +216,40 @@ def _describe(result: ExportResult) -> list[str]:
             f"  fp16      largest activation {result.largest_activation:,.0f} on sample images: {scaling}; "
             "score and upsampling layers stay fp32"
         )
-    compared = f"{len(parity.sizes)} sizes from {parity.sizes[0].size} to {parity.sizes[-1].size}"
+    subject = "the float32 graph at " if result.quantization is not None else ""
+    compared = f"{subject}{len(parity.sizes)} sizes from {parity.sizes[0].size} to {parity.sizes[-1].size}"
     lines.append(f"  checked   {compared} against PyTorch: {_agreement(parity.sizes)}")
     if parity.half:
         lines.append(f"            in half precision, its rounding emulated: {_agreement(parity.half)}")
+    if result.quantization is not None:
+        lines += _describe_quantization(result.quantization, spec.class_names)
     lines.append(f"  next      fcnrt run SOURCE --model {result.path}")
+    return lines
+
+
+def _describe_quantization(report: QuantizationReport, class_names: Sequence[str]) -> list[str]:
+    seen = report.classes_seen
+    missing = [name for name, found in zip(class_names, seen, strict=True) if not found]
+    coverage = f"{seen.sum()} of {len(seen)} classes seen"
+    if missing:
+        coverage += f", not {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
+    layers = len(report.layers)
+    lines = [
+        f"  int8      calibrated on {report.calibrated} frames ({report.source}): {coverage}",
+        f"            {layers} of {layers + len(report.kept_float)} layers in int8, the first one and the scores in fp32",
+    ]
+    if report.kept_float:
+        lines.append(f"            put back to fp32 for accuracy: {', '.join(report.kept_float)}")
+    if report.float_miou is None:
+        lines.append(
+            f"  accuracy  class maps of {report.validated} frames held out agree with fp32's by an mIoU of "
+            f"{100 - report.loss:.2f} (no labels: the loss itself is not known)"
+        )
+    else:
+        lines.append(
+            f"  accuracy  mIoU {report.float_miou - report.loss:.2f} on {report.validated} labelled frames, "
+            f"{report.float_miou:.2f} in fp32"
+        )
     return lines
 
 

@@ -11,6 +11,7 @@ import torch
 from fcnrt.cli import export as command
 from fcnrt.cli import loading
 from fcnrt.export.to_onnx import DEFAULT_OPSET, OPSETS
+from fcnrt.export.triton_repository import TritonBackend
 from fcnrt.fcn_models.checkpoint import save_checkpoint
 from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig
 from fcnrt.fcn_models.published import PUBLISHED
@@ -39,8 +40,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_reports_and_writes(fcnrt, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = fcnrt("export", "--checkpoint", checkpoint, "--outputs", "class_map,confidence")
-    assert (code, out) == (0, "fcn16s.onnx\n")
+    code, out, err = fcnrt(
+        "export", "--checkpoint", checkpoint, "--outputs", "class_map,confidence", "--triton", "models"
+    )
+    assert (code, out) == (0, "fcn16s.onnx\nmodels/fcn16s\n")
+    assert Path("models/fcn16s/1/model.onnx").read_bytes() == Path("fcn16s.onnx").read_bytes()
     lines = err.splitlines()
     assert lines[0] == "fcn16s · net.safetensors"
     assert lines[1] == (
@@ -83,6 +87,7 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
         (["--outputs", "logits"], "must name class_map"),
         (["--outputs", "class_map,class_map"], "each output once"),
         (["--checkpoint", "a.pth", "--weights", "voc"], "give --checkpoint or --weights, not both"),
+        (["--triton-backend", "python"], "--triton-backend goes with --triton DIR"),
         (["--samples", "pictures"], "--samples is for --precision fp16"),
         (["--align", "caffe"], "--align, --approximate-align and --classes go with --checkpoint or --weights"),
         (["--variant", "fcn_resnet50"], "there are no demo weights for fcn_resnet50, only for fcn32s, fcn16s, fcn8s;"),
@@ -128,6 +133,7 @@ def test_choices_are_those_of_the_networks() -> None:
     for name in PUBLISHED:
         weights, _, variant = name.rpartition("-")
         assert name == "vgg16-imagenet" or (weights in get_args(loading.WeightsName) and variant in NETWORKS)
+    assert get_args(command.TritonBackendName) == get_args(TritonBackend)
     assert command._OPSETS == OPSETS
     assert DEFAULT_OPSET in OPSETS
 

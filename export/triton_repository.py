@@ -1,0 +1,149 @@
+"""A Triton model repository for an exported model: one model and no ensemble, as everything is inside the graph.
+
+The configuration is the text form of Triton's ``inference.ModelConfig``
+(https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from ..runtime.atomic import atomic_path
+from ..runtime.errors import ModelFileError, OutputError
+from ..runtime.manifest import manifest_path, read_manifest
+from ..runtime.onnx_header import read_onnx_header
+from ..runtime.optimization_profile import OptimizationProfile
+from ..runtime.spec import ImageSize, ModelSpec, OutputName
+
+TritonBackend = Literal["auto", "python"]
+
+_MAX_BATCH = 8  # of an ONNX file, which takes any; larger batches gain little and wait longer
+_WARM_UP = ImageSize(512, 512)
+_OUTPUTS: dict[OutputName, tuple[str, str]] = {
+    "class_map": ("TYPE_UINT8", "-1, -1"),
+    "confidence": ("TYPE_UINT8", "-1, -1"),
+    "logits": ("TYPE_FP32", "{classes}, -1, -1"),
+}
+
+
+def write_triton_repository(model: Path, folder: Path, *, name: str, backend: TritonBackend = "auto") -> Path:
+    """Add a model to a Triton model repository, as version 1; what is there of that version is replaced.
+
+    Written are the configuration, ``labels.txt`` (a class name on each line), ``client.py`` (how to ask it) and the
+    model itself.
+
+    Args:
+        model: Exported ``.onnx`` file, or an ``.engine`` with its manifest beside it.
+        folder: The repository; made if it is not there.
+        name: Name of the model in it.
+        backend: ``auto``: Triton's ONNX Runtime or TensorRT, by the kind of file. ``python``: Triton's Python backend
+            with fcnrt, which must then be installed for the server's Python.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        ModelFileError: If the file is not an exported model, or an engine that Triton's TensorRT cannot run.
+        EngineMismatchError: If the engine has no manifest.
+        OutputError: If the repository cannot be written.
+    """
+    if model.suffix == ".engine":
+        manifest = read_manifest(model)
+        if backend == "auto" and manifest.key.flavor != "tensorrt":
+            raise ModelFileError(
+                f"{model} was built by TensorRT-RTX, which Triton's TensorRT backend does not run; build it with "
+                f"fcnrt build --target tensorrt, or use the Python backend"
+            )
+        spec, profiles = manifest.spec, manifest.profiles
+    else:
+        spec, profiles = read_onnx_header(model).spec, ()
+    files = {_model_file(model, backend): model}
+    if backend == "python":
+        files["model.py"] = Path(__file__).with_name("triton_python_model.py")
+        if model.suffix == ".engine":
+            files["model.engine.json"] = manifest_path(model)
+    config = _render_config(name, spec, profiles, _platform(model, backend))
+
+    target = folder / name
+    version = target / "1"
+    try:
+        version.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot write {version}: {exc.strerror}") from exc
+    for file_name, source in files.items():
+        _copy(source, version / file_name)
+    _copy(Path(__file__).with_name("triton_client.py"), target / "client.py")
+    _write(target / "labels.txt", "".join(f"{label}\n" for label in spec.class_names))
+    _write(target / "config.pbtxt", config)  # last: with it the model is there
+    return target
+
+
+def _model_file(model: Path, backend: TritonBackend) -> str:
+    return "model.plan" if model.suffix == ".engine" and backend == "auto" else f"model{model.suffix}"
+
+
+def _platform(model: Path, backend: TritonBackend) -> str:
+    if backend == "python":
+        return 'backend: "python"'
+    return f'platform: "{"tensorrt_plan" if model.suffix == ".engine" else "onnxruntime_onnx"}"'
+
+
+def _render_config(name: str, spec: ModelSpec, profiles: tuple[OptimizationProfile, ...], platform: str) -> str:
+    outputs = []
+    for output in spec.outputs:
+        data_type, dims = _OUTPUTS[output]
+        dims = dims.format(classes=spec.num_classes)
+        outputs.append(f'output {{ name: "{output}" data_type: {data_type} dims: [{dims}] }}')
+    warm_up = [profile.opt for profile in profiles] or [_WARM_UP]
+    lines = [
+        f"name: {_quote(name)}",
+        platform,
+        # A batch within every profile, since Triton chooses the instance before the profile.
+        f"max_batch_size: {min((profile.max_batch for profile in profiles), default=_MAX_BATCH)}",
+        "",
+        f"# Frames as they come from the camera: uint8, {spec.channel_order.upper()}, any height and width"
+        + (f" of {', '.join(map(str, profiles))} (MIN,OPT,MAX)." if profiles else "."),
+        'input { name: "image" data_type: TYPE_UINT8 dims: [-1, -1, 3] }',
+        *outputs,
+        "",
+        "# Requests for frames of the same size that wait at the same time are computed together.",
+        "dynamic_batching { }",
+    ]
+    if profiles:
+        numbers = ", ".join(f'"{number}"' for number in range(len(profiles)))
+        lines.append(f"instance_group {{ count: 1 kind: KIND_GPU profile: [{numbers}] }}")
+    lines += [
+        f'model_warmup {{ name: "{size}" batch_size: 1 inputs {{ key: "image" value '
+        f"{{ data_type: TYPE_UINT8 dims: [{size.height}, {size.width}, 3] zero_data: true }} }} }}"
+        for size in warm_up
+    ]
+    if "onnxruntime" in platform:
+        lines += [
+            "",
+            "# On GPUs: choose convolutions by rule (1). The default tries all of them again for each size of frame.",
+            'parameters { key: "cudnn_conv_algo_search" value { string_value: "1" } }',
+        ]
+    lines += [
+        "",
+        "# What the model file says about itself, for clients.",
+        f'parameters {{ key: "model_spec" value {{ string_value: {_quote(spec.to_json())} }} }}',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quote(text: str) -> str:
+    """A string in the text form of protobuf, whose escapes are those of JSON for everything that occurs here."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _write(target: Path, text: str) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
