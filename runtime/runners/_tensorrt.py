@@ -259,8 +259,8 @@ class TensorRtRunner:
             shapes = [tuple(shape) for shape in self._engine.get_tensor_profile_shape("image", index)]
             if shapes[0][0] != 1:
                 raise self._not_as_promised(f"takes no fewer than {shapes[0][0]} frames at once in profile {index}")
-            sizes = (ImageSize(height, width) for _, height, width, _ in shapes)
-            profiles.append(OptimizationProfile(*sizes, max_batch=shapes[2][0]))
+            smallest, best, largest = (ImageSize(height, width) for _, height, width, _ in shapes)
+            profiles.append(OptimizationProfile(smallest, best, largest, max_batch=shapes[2][0]))
         found = tuple(profiles)
         if self._manifest.profiles not in ((), found):
             ranges = " or ".join(f"{profile}, batch {profile.max_batch}" for profile in found)
