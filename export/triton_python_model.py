@@ -5,6 +5,7 @@ Python has NumPy 1; what a server brings along suits it.
 """
 
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
@@ -15,7 +16,7 @@ from fcnrt.runtime.errors import FcnrtError
 class TritonPythonModel:
     """What Triton looks for in ``model.py``: one object for each instance of the model."""
 
-    def initialize(self, args):  # type: ignore[no-untyped-def]
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the model onto the device that Triton chose."""
         on_gpu = args["model_instance_kind"] == "GPU"
         device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
@@ -23,15 +24,15 @@ class TritonPythonModel:
         engine = folder / "model.engine"
         self._segment = Segmenter.open(engine if engine.exists() else folder / "model.onnx", device=device)
 
-    def execute(self, requests):  # type: ignore[no-untyped-def]
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request: frames uint8 (N, H, W, 3) to a class map uint8 (N, H, W) and what else was asked for."""
         return [self._answer(request) for request in requests]
 
-    def finalize(self):  # type: ignore[no-untyped-def]
+    def finalize(self) -> None:
         """Free the model."""
         self._segment.close()
 
-    def _answer(self, request):  # type: ignore[no-untyped-def]
+    def _answer(self, request: Any) -> Any:
         frames = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
         try:
             prediction = self._segment.predict(frames)
