@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +18,7 @@ from .lowering import (
     lower_upsampling,
     reverse_input_channels,
     scale_activations,
+    sharing_weights,
     without_batch_norm,
 )
 
@@ -46,7 +46,7 @@ class Deployable(nn.Module):
         self._half = precision == "fp16"
         self._logit_scale = 2.0**-activation_scale_log2
         folded = without_batch_norm(model)
-        self._network = (copy.deepcopy(model) if folded is model else folded).eval().requires_grad_(False)
+        self._network = (sharing_weights(model) if folded is model else folded).eval().requires_grad_(False)
         fold_input_scale(self._network, preprocessing.scale)
         mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
         if preprocessing.channel_order != channel_order:

@@ -34,11 +34,17 @@ class ChannelAffine(nn.Module):
         return x * self.weight + self.bias
 
 
+def sharing_weights(model: _NetworkT) -> _NetworkT:
+    """The same network once more with the same weights in memory: they may be replaced, not changed in place."""
+    weights = {id(parameter): nn.Parameter(parameter.detach(), False) for parameter in model.parameters()}
+    return copy.deepcopy(model, memo={**weights, **{id(buffer): buffer.detach() for buffer in model.buffers()}})
+
+
 def without_batch_norm(model: _NetworkT) -> _NetworkT:
     """The network with its batch normalisations moved into the layers before them; itself if it has none."""
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
         return model
-    folded = copy.deepcopy(model).eval()
+    folded = sharing_weights(model).eval()
     for parent in list(folded.modules()):
         before = ""
         for name, layer in list(parent.named_children()):
@@ -99,8 +105,7 @@ def lower_upsampling(model: Network) -> None:
 
 def reverse_input_channels(model: Network) -> None:
     """Make a network trained on RGB take BGR, or the other way round, by permuting its first weights."""
-    with torch.no_grad():
-        model.first_layer.weight.copy_(model.first_layer.weight.flip(1))
+    model.first_layer.weight.data = model.first_layer.weight.data.flip(1)
 
 
 def fold_input_scale(model: Network, scale: tuple[float, float, float]) -> None:
@@ -108,8 +113,7 @@ def fold_input_scale(model: Network, scale: tuple[float, float, float]) -> None:
 
     The mean cannot move there as well: it has to be subtracted before the first convolution pads with zeros.
     """
-    with torch.no_grad():
-        model.first_layer.weight.mul_(torch.tensor(scale).view(1, 3, 1, 1))
+    model.first_layer.weight.data = model.first_layer.weight.data * torch.tensor(scale).view(1, 3, 1, 1)
 
 
 def scale_activations(model: Network, log2: int) -> None:
@@ -121,11 +125,10 @@ def scale_activations(model: Network, log2: int) -> None:
     """
     assert model is without_batch_norm(model)
     factor = 2.0**log2
-    with torch.no_grad():
-        model.first_layer.weight.mul_(factor)
-        for name, parameter in model.named_parameters():
-            if name.endswith(".bias"):
-                parameter.mul_(factor)
+    model.first_layer.weight.data = model.first_layer.weight.data * factor
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):
+            parameter.data = parameter.data * factor
 
 
 class _InFloat(nn.Module):
@@ -160,9 +163,8 @@ def emulate_half(model: Network) -> None:
     """
     model.register_forward_pre_hook(lambda _model, inputs: (_rounded(inputs[0]),))
     for _, layer in _half_precision_layers(model):
-        with torch.no_grad():
-            for parameter in layer.parameters():
-                parameter.copy_(_rounded(parameter))
+        for parameter in layer.parameters():
+            parameter.data = _rounded(parameter.data)
         layer.register_forward_hook(lambda _layer, _inputs, output: _rounded(output))
 
 
