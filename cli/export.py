@@ -79,7 +79,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="DIR|VIDEO",
-            help="Frames of the kind the network will see, to measure activations on: a folder of pictures, a video, or "
+            help="Frames of the kind the network will see, to measure activations on: a folder of pictures, a video or "
             "a labelled data set. int8 needs it for all but the demo weights; fp16 takes drawn scenes if not given.",
             show_default=False,
         ),
@@ -236,7 +236,7 @@ def _describe_quantization(report: QuantizationReport, class_names: Sequence[str
     layers = len(report.layers)
     lines = [
         f"  int8      calibrated on {report.calibrated} frames ({report.source}): {coverage}",
-        f"            {layers} of {layers + len(report.kept_float)} layers in int8, the first one and the scores in fp32",
+        f"            {layers} of {layers + len(report.kept_float)} layers in int8; the first and the scores in fp32",
     ]
     if report.kept_float:
         lines.append(f"            put back to fp32 for accuracy: {', '.join(report.kept_float)}")

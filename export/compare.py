@@ -34,6 +34,9 @@ LOGIT_RTOL: dict[Precision, float] = {
     "fp32": 5e-5,
     # float16: 11 bits (5e-4) per rounding, through 15 layers whose errors average out; the largest seen is 2e-3.
     "fp16": 1e-2,
+    # int8: 7 bits per activation, through 14 layers; the largest seen is 2.6e-2, on the demo networks. Exports in INT8
+    # are judged by mIoU; this only tells ties from firm differences.
+    "int8": 5e-2,
 }
 
 

@@ -21,7 +21,7 @@ from .reference import reference_logits
 _SIZES = tuple(ImageSize.parse(text) for text in ("40x71", "83x61", "256x288"))
 _CANDIDATES = 4  # frames per size, of which the one with the most varied class map is kept
 
-_FLOOR: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.999}
+_FLOOR: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.999, "int8": 0.99}
 
 
 def make_self_test(checkpoint: Checkpoint, precision: Precision) -> SelfTest:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 
+from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
@@ -24,6 +23,7 @@ from .activations import half_precision_scale, largest_activation
 from .compare import ParityReport, compare_with_pytorch
 from .deployable import Deployable
 from .golden import make_self_test, require_self_test_passed
+from .quantize_search import QuantizationReport, quantize_within_limit
 from .sample_frames import calibration_frames
 
 OPSETS = range(18, 24)
@@ -49,7 +49,9 @@ class ExportResult:
         size_bytes: Size of the file.
         largest_activation: Largest activation measured on sample frames before scaling; None in fp32, where it does
             not matter.
-        parity: Comparison of the written file with the PyTorch module.
+        parity: Comparison of the written file with the PyTorch module; of an INT8 file, of the float32 graph it was
+            quantised from.
+        quantization: What was quantised and what it costs; None in other precisions.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class ExportResult:
     size_bytes: int
     largest_activation: float | None
     parity: ParityReport
+    quantization: QuantizationReport | None = None
 
 
 def export_onnx(
@@ -67,7 +70,7 @@ def export_onnx(
     outputs: Sequence[OutputName] = ("class_map",),
     channel_order: ChannelOrder = "rgb",
     opset: int = DEFAULT_OPSET,
-    samples: Iterable[NDArray[np.uint8]] | None = None,
+    calibration: CalibrationData | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> ExportResult:
     """Write a network as ONNX and compare the file with the PyTorch module; a file that disagrees is not kept.
@@ -75,28 +78,33 @@ def export_onnx(
     Args:
         checkpoint: The network and what is known about it.
         path: File to write, ``.onnx``.
-        precision: ``fp32``, or ``fp16``: half precision inside, score layers in float32, the same types outside.
+        precision: ``fp32``; ``fp16``: half precision inside, score layers in float32, the same types outside; or
+            ``int8``: 8-bit convolutions, as many as accuracy allows.
         outputs: What the graph returns; ``class_map`` must be among them.
         channel_order: Order of the channels in the frames that the graph will be given.
         opset: ONNX operator set, one of `OPSETS`.
-        samples: RGB frames, uint8 (H, W, 3), to measure activations on for fp16; drawn scenes and noise if None.
+        calibration: Frames to measure activations on. In fp16 they are drawn scenes and noise if None; int8 needs
+            frames of the kind that the network will see.
         progress: Called with a word for each step as it begins.
 
     Returns:
         The written file with its metadata and the comparison.
 
     Raises:
-        ValueError: If an option is not one of the allowed values.
-        ParityError: If the exported graph disagrees with the module.
+        ValueError: If an option is not one of the allowed values, or int8 is asked for without calibration frames.
+        ParityError: If the exported graph disagrees with the module, or INT8 costs too much accuracy.
         OutputError: If the file cannot be written.
     """
     _check_options(precision, outputs, channel_order, opset)
+    if precision == "int8" and calibration is None:
+        raise ValueError("int8 needs calibration frames, of the kind that the network will see")
     model, preprocessing = checkpoint.model, PREPROCESSING[checkpoint.preprocessing]
     with atomic_path(path) as temporary:  # first of all: nothing slow is done for a file that cannot be written
         largest, scale_log2 = None, 0
         if precision == "fp16":
             progress("measuring activations")
-            largest = largest_activation(model, preprocessing, calibration_frames() if samples is None else samples)
+            frames = calibration_frames() if calibration is None else calibration.calibration + calibration.validation
+            largest = largest_activation(model, preprocessing, frames)
             scale_log2 = half_precision_scale(largest)
         spec = ModelSpec(
             variant=model.config.variant,
@@ -124,12 +132,32 @@ def export_onnx(
         )
         graph = _trace(deployable, opset)
         self_test = make_self_test(checkpoint, precision)
-        _tidy(graph, spec, self_test)
-        onnx.save(graph, temporary)
+        _tidy(graph, spec.variant)
+        # What INT8 is made from is proven first: a mistake there must not hide behind the rounding.
+        _write(graph, replace(spec, precision="fp32") if precision == "int8" else spec, self_test, temporary)
         progress("comparing with PyTorch")
         parity = compare_with_pytorch(temporary, graph, checkpoint, margin=deployable.margin)
+        quantization = None
+        if precision == "int8":
+            assert calibration is not None
+            graph, quantization = quantize_within_limit(
+                graph,
+                calibration,
+                score_layers=model.score_layers,
+                num_classes=spec.num_classes,
+                channel_order=channel_order,
+                progress=progress,
+            )
+            _write(graph, spec, self_test, temporary)
         require_self_test_passed(temporary, self_test)
-    return ExportResult(path=path, spec=spec, size_bytes=path.stat().st_size, largest_activation=largest, parity=parity)
+    return ExportResult(
+        path=path,
+        spec=spec,
+        size_bytes=path.stat().st_size,
+        largest_activation=largest,
+        parity=parity,
+        quantization=quantization,
+    )
 
 
 def _check_options(precision: str, outputs: Sequence[str], channel_order: str, opset: int) -> None:
@@ -172,8 +200,8 @@ def _trace(deployable: Deployable, opset: int) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _tidy(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest) -> None:
-    """Make the file say what it is: names of layers and dimensions, the metadata, nothing of the machine it is from."""
+def _tidy(graph: onnx.ModelProto, variant: str) -> None:
+    """Make the graph say what it is: names of layers and dimensions, and nothing of the machine it is from."""
     body = graph.graph
     for value in (*body.input, *body.output):
         for dimension, name in zip(value.type.tensor_type.shape.dim, _DIMENSIONS[value.name], strict=True):
@@ -194,10 +222,15 @@ def _tidy(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest) -> None:
         if weight is not None:
             # The checkpoint's name of the layer, which error messages of backends will show.
             node.name = weight.removesuffix(".weight")
-    body.name = spec.variant
+    body.name = variant
+
+
+def _write(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest, path: Path) -> None:
+    """Write the graph with its metadata."""
     graph.producer_name, graph.producer_version = "fcnrt", spec.fcnrt_version
     onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json(), SELF_TEST_KEY: self_test.to_json()})
     onnx.checker.check_model(graph)
+    onnx.save(graph, path)
 
 
 def _tidy_name(parameter: str) -> str:

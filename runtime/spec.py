@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from .errors import ModelFileError
 
 ChannelOrder = Literal["rgb", "bgr"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 OutputName = Literal["class_map", "confidence", "logits"]
 
 METADATA_KEY = "fcnrt.spec"

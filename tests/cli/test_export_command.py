@@ -60,20 +60,21 @@ def test_reports_and_writes(fcnrt, checkpoint: Path, tmp_path: Path, monkeypatch
 
 def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    cv2.imwrite(str(tmp_path / "pictures" / "a.png"), np.full((40, 40, 3), 200, np.uint8))
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / "pictures" / f"{name}.png"), np.full((40, 40, 3), 200, np.uint8))
     path = tmp_path / "half.onnx"
     arguments = ("--checkpoint", checkpoint, "--precision", "fp16", "-o", path)
-    code, out, err = fcnrt("export", *arguments, "--samples", tmp_path / "pictures")
+    code, out, err = fcnrt("export", *arguments, "--calibration", tmp_path / "pictures")
     assert (code, out) == (0, f"{path}\n")
     assert "on sample images: not scaled; score and upsampling layers stay fp32" in err
     assert "in half precision, its rounding emulated: " in err
-    code, _, err = fcnrt("export", *arguments, "--samples", tmp_path / "nowhere")
+    code, _, err = fcnrt("export", *arguments, "--calibration", tmp_path / "nowhere")
     assert code == 1
-    assert f"{tmp_path / 'nowhere'}: cannot be read" in err
+    assert f"{tmp_path / 'nowhere'}: no such file or folder" in err
     (tmp_path / "empty").mkdir()
-    code, _, err = fcnrt("export", *arguments, "--samples", tmp_path / "empty")
+    code, _, err = fcnrt("export", *arguments, "--calibration", tmp_path / "empty")
     assert code == 1
-    assert "no pictures in this folder" in err
+    assert "no image in this folder (it is empty)" in err
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,8 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
         (["--outputs", "class_map,class_map"], "each output once"),
         (["--checkpoint", "a.pth", "--weights", "voc"], "give --checkpoint or --weights, not both"),
         (["--triton-backend", "python"], "--triton-backend goes with --triton DIR"),
-        (["--samples", "pictures"], "--samples is for --precision fp16"),
+        (["--calibration", "pictures"], "--calibration is for --precision int8 and fp16"),
+        (["--precision", "int8", "--checkpoint", "a.pth"], "--precision int8 needs --calibration"),
         (["--align", "caffe"], "--align, --approximate-align and --classes go with --checkpoint or --weights"),
         (["--variant", "fcn_resnet50"], "there are no demo weights for fcn_resnet50, only for fcn32s, fcn16s, fcn8s;"),
     ],

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from fcnrt.datasets.calibration import CalibrationData
 from fcnrt.export.compare import COMPARED_SIZES, compare_with_pytorch
 from fcnrt.export.deployable import Deployable
 from fcnrt.export.reference import reference_logits
@@ -164,7 +165,7 @@ def test_unscaled_overflow_would_have_been_caught(make_checkpoint, tmp_path: Pat
         ParityError,
         match=r"the network in half precision disagrees with PyTorch at .*differ by up to inf.*The file was not kept",
     ):
-        export_onnx(checkpoint, path, precision="fp16", samples=[])
+        export_onnx(checkpoint, path, precision="fp16", calibration=CalibrationData((), (), None, "nothing"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,7 +204,8 @@ def test_unwritable_output(make_checkpoint, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int4"}, "precision must be one of fp32, fp16, got 'int4'"),
+        ({"precision": "int4"}, "precision must be one of fp32, fp16, int8, got 'int4'"),
+        ({"precision": "int8"}, "int8 needs calibration frames, of the kind that the network will see"),
         ({"channel_order": "hsv"}, "channel order must be one of rgb, bgr, got 'hsv'"),
         ({"outputs": ("class_map", "boxes")}, "unknown output 'boxes'; there are class_map, confidence, logits"),
         ({"outputs": ("logits",)}, "outputs must name class_map, and each output once; got logits"),
