@@ -1,4 +1,4 @@
-"""Whether a measured network is still the network it is compared with: the tolerances, and the verdict."""
+"""Whether a measured network is still the network it is compared with: the verdict of `fcnrt bench`."""
 
 from __future__ import annotations
 
@@ -6,33 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.spec import Precision
 from .bench_report import BenchReport, Member
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerance:
-    """How far apart two runs of the same network may be.
-
-    Attributes:
-        equal_share: Smallest share of pixels with the same class.
-        firm_share: Largest share of pixels that differ without being ties.
-        mean_iou: Largest difference of the mean IoU in points.
-        class_iou: Largest loss of a single class in points.
-    """
-
-    equal_share: float
-    firm_share: float
-    mean_iou: float
-    class_iou: float
-
-
-TOLERANCES: dict[Precision, Tolerance] = {
-    # Sums in another order move logits by 1e-6 of their size: only ties can fall the other way.
-    "fp32": Tolerance(equal_share=0.99999, firm_share=0.0, mean_iou=0.05, class_iou=0.5),
-    # 11 bits instead of 24: pixels along boundaries whose two best classes are within 1 % may change sides.
-    "fp16": Tolerance(equal_share=0.998, firm_share=0.0001, mean_iou=0.2, class_iou=1.0),
-}
+from .tolerance import TOLERANCES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +49,7 @@ def agreement_of(report: BenchReport, member: Member) -> Agreement | None:
     share = own.equal_share()
     if share is not None and share < tolerance.equal_share:
         complaints.append(f"{100 * (1 - share):.3g} % of the pixels have another class")
-    if own.firm is not None and own.firm > tolerance.firm_share * own.pixels:
+    if own.firm is not None and own.firm > tolerance.fault_share * own.pixels:
         complaints.append(f"{own.firm:,} of {own.pixels:,} pixels differ without being ties")
     mean_difference, worst = None, None
     own_matrix, other_matrix = own.confusion(), other.confusion()

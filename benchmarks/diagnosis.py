@@ -15,7 +15,7 @@ from .flip_margins import flip_margins, tie_limit
 from .hop import Evidence, Hop
 from .hypothesis import Hypothesis
 from .mistakes_input import input_mistakes, with_preprocessing
-from .mistakes_network import half_precision_mistake, network_mistakes
+from .mistakes_network import half_precision_mistake, network_mistakes, pools_round
 from .mistakes_output import exchanged_classes, output_mistakes
 from .parity_reference import Reference
 
@@ -70,13 +70,20 @@ class Diagnosis:
         best: The hypothesis that explains most; None if there was nothing to try it on.
         tried: How many hypotheses were tried.
         foreign: The two hashes, if the stage says that it was made from another checkpoint than the reference.
+        floor_pools: Whether it fails at every size at which a pool has to round, and at no other.
     """
 
     best: Finding | None
     tried: int
     foreign: tuple[str, str] | None = None
+    floor_pools: bool = False
 
     def __str__(self) -> str:
+        if self.floor_pools:
+            return (
+                "looks like: floor instead of ceil pools (it fails at every size at which a pool has to round, and "
+                "runs at all others)"
+            )
         if self.foreign is not None and (self.best is None or not self.best.explains):
             theirs, ours = self.foreign
             return (
@@ -102,7 +109,7 @@ def diagnose(reference: Reference, hop: Hop) -> Diagnosis:
     said, expected = hop.checkpoint_sha256, reference.checkpoint.sha256
     foreign = None if said is None or said == expected else (said, expected)
     if not evidence:
-        return Diagnosis(best=None, tried=0, foreign=foreign)
+        return Diagnosis(best=None, tried=0, foreign=foreign, floor_pools=_fails_where_pools_round(reference, hop))
     best, tried = _best(trial, _known_mistakes(reference, hop), evidence)
     if not best.explains:
         searched, more = _best(trial, _searched_mistakes(trial, reference, evidence[0]), evidence)
@@ -158,12 +165,22 @@ def _chosen(evidence: Iterable[Evidence]) -> list[Evidence]:
     return usable[:_CONFIRMED_ON]
 
 
+def _fails_where_pools_round(reference: Reference, hop: Hop) -> bool:
+    """Whether the sizes at which a stage fails are those at which pools that round down lack a row or column."""
+    run, failed = hop.sizes
+    return (
+        bool(run and failed)
+        and all(pools_round(reference, size) for size in failed)
+        and not any(pools_round(reference, size) for size in run)
+    )
+
+
 def _known_mistakes(reference: Reference, hop: Hop) -> Iterator[Hypothesis]:
     classes = exchanged_classes(hop.agreement.counts)
     yield from input_mistakes(reference)
     yield from network_mistakes(reference, classes)
     yield from output_mistakes(reference, classes)
-    if hop.precision != "fp32":
+    if hop.precision == "fp16":
         yield half_precision_mistake(reference)
 
 

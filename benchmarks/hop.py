@@ -8,18 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.spec import Precision
+from ..runtime.spec import ImageSize, Precision
 from .boundary import boundary_band
 from .confusion import ConfusionMatrix
 from .flip_margins import BIN_EDGES, count_margins, flip_margins, tie_limit
+from .tolerance import TOLERANCES
 
-# Share of all pixels that may differ without being ties. In fp32: the target is 99.999 % equal.
-_FAULTS_ALLOWED: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3}
-# The same within any one class, so that a rare class cannot be lost among the others.
-_CLASS_FAULTS_ALLOWED: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2}
 _SMALLEST_CLASS = 200  # pixels; of fewer no share can be told
-_MIOU_LOSS_ALLOWED: dict[Precision, float] = {"fp32": 0.0005, "fp16": 0.002}
-
 _WORST_FRAMES = 4
 _KEPT_EVIDENCE = 24
 
@@ -71,6 +66,7 @@ class Hop:
         checkpoint_sha256: Hash of the checkpoint that the stage says it was made from; None if it does not say.
         frames: Frames compared.
         failures: Frames that could not be compared, and why.
+        sizes: Sizes of the frames that could be compared, and of those that could not.
         agreement: PyTorch's classes (rows) against the stage's (columns).
         ties: Pixels that differ where two classes are nearly tied.
         faults: Pixels that differ where they are not.
@@ -92,6 +88,7 @@ class Hop:
     checkpoint_sha256: str | None
     frames: int
     failures: tuple[str, ...]
+    sizes: tuple[frozenset[ImageSize], frozenset[ImageSize]]
     agreement: ConfusionMatrix
     ties: int
     faults: int
@@ -129,30 +126,31 @@ class Hop:
         if self.failures:
             more = f" (and on {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
             found.append(f"fails on {self.failures[0]}{more}")
-        if self.faults > _FAULTS_ALLOWED[self.precision] * self.pixels:
+        tolerance = TOLERANCES[self.precision]
+        if self.faults > tolerance.fault_share * self.pixels:
             found.append(
                 f"{percent(self.faults / self.pixels)} of the pixels differ and are no ties "
-                f"(allowed in {self.precision}: {percent(_FAULTS_ALLOWED[self.precision])})"
+                f"(allowed in {self.precision}: {percent(tolerance.fault_share)})"
             )
         else:
-            found += self._class_objections()
-        loss = -(self.miou_difference or 0.0)
-        if loss > _MIOU_LOSS_ALLOWED[self.precision]:
+            found += self._class_objections(tolerance.class_fault_share)
+        loss = -100 * (self.miou_difference or 0.0)
+        if loss > tolerance.mean_iou:
             found.append(
-                f"mIoU is {100 * loss:.2f} points lower than PyTorch's "
-                f"(allowed in {self.precision}: {100 * _MIOU_LOSS_ALLOWED[self.precision]:.2f})"
+                f"mIoU is {loss:.2f} points lower than PyTorch's "
+                f"(allowed in {self.precision}: {tolerance.mean_iou:.2f})"
             )
         return found
 
-    def _class_objections(self) -> list[str]:
+    def _class_objections(self, allowed: float) -> list[str]:
         pixels = self.agreement.counts.sum(1)
         shares = np.where(pixels >= _SMALLEST_CLASS, self.class_faults / np.maximum(pixels, 1), 0.0)
         worst = int(shares.argmax())
-        if shares[worst] <= _CLASS_FAULTS_ALLOWED[self.precision]:
+        if shares[worst] <= allowed:
             return []
         return [
             f"{percent(shares[worst])} of the class {self.class_names[worst]} differ and are no ties "
-            f"(allowed in {self.precision}: {percent(_CLASS_FAULTS_ALLOWED[self.precision])})"
+            f"(allowed in {self.precision}: {percent(allowed)})"
         ]
 
 
@@ -168,6 +166,7 @@ class HopTally:
     _ties: int = 0
     _faults: int = 0
     _failures: list[str] = field(default_factory=list)
+    _sizes: tuple[set[ImageSize], set[ImageSize]] = field(default_factory=lambda: (set(), set()))
     _limits: list[float] = field(default_factory=list)
     _worst: list[tuple[tuple[float, float], int, BadFrame]] = field(default_factory=list)
     _evidence: list[Evidence] = field(default_factory=list)
@@ -180,10 +179,11 @@ class HopTally:
         self._regions = np.zeros((2, 2), np.int64)  # interior, band; pixels, differing
         self._margins = np.zeros((2, len(BIN_EDGES) - 1), np.int64)  # ties, faults
 
-    def add_failure(self, frame: str, reason: str) -> None:
+    def add_failure(self, frame: str, size: ImageSize, reason: str) -> None:
         """Note that the stage could not be run on a frame."""
         self._frames += 1
         self._failures.append(f"{frame}: {reason}")
+        self._sizes[1].add(size)
 
     def add(
         self,
@@ -195,13 +195,15 @@ class HopTally:
     ) -> None:
         """Compare the stage's class map of a frame with PyTorch's logits, float32 (classes, H, W)."""
         class_map = evidence.class_map
+        size = ImageSize(*logits.shape[1:])
         problem = _malformed(class_map, logits.shape)
         if problem is not None:
-            self.add_failure(evidence.name, problem)
+            self.add_failure(evidence.name, size, problem)
             if len(self._evidence) < _KEPT_EVIDENCE:
                 self._evidence.append(evidence)
             return
         self._frames += 1
+        self._sizes[0].add(size)
         expected = logits.argmax(0).astype(np.uint8)
         differs = class_map != expected
         limit = tie_limit(logits, self.precision, half_logits)
@@ -242,6 +244,7 @@ class HopTally:
             checkpoint_sha256=self.checkpoint_sha256,
             frames=self._frames,
             failures=tuple(self._failures),
+            sizes=(frozenset(self._sizes[0]), frozenset(self._sizes[1])),
             agreement=self._agreement,
             ties=self._ties,
             faults=self._faults,

@@ -14,10 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 from ..export.reference import reference_logits
 from ..fcn_models.upsampling import is_bilinear
+from ..runtime.spec import ImageSize
 from .hypothesis import Hypothesis, Predict
 from .parity_reference import Reference
 
-Mode = Literal["nearest", "bilinear"]
+Mode = Literal["nearest", "nearest-exact", "bilinear"]
 Hook = Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
 
 _INTERPOLATIONS: list[tuple[str, Mode, bool | None]] = [
@@ -60,7 +61,9 @@ def _upsampling_mistakes(reference: Reference) -> Iterator[Hypothesis]:
         if isinstance(layer := model.get_submodule(name), nn.ConvTranspose2d) and is_bilinear(layer)
     }
     if not layers:
-        for text, mode, align_corners in _INTERPOLATIONS:
+        # Enlarging to a size, unlike by a whole number, takes other pixels where their centres count, not corners.
+        nearest_centre: tuple[str, Mode, None] = (_INTERPOLATIONS[0][0], "nearest-exact", None)
+        for text, mode, align_corners in (*_INTERPOLATIONS, nearest_centre):
             yield Hypothesis(text, _interpolated(reference, mode, align_corners), "with that in every interpolation")
         return
     last = max(layers, key=lambda name: layers[name].stride[0])
@@ -151,6 +154,37 @@ class _RoundDown(TorchFunctionMode):
                 maps = torch.cat([maps, maps.new_full(shape, torch.nan)], dimension)
             return torch.narrow(maps, dimension, start, length)
         return func(*args, **options)
+
+
+class _Remainders(TorchFunctionMode):
+    """Notes whether a max pool that rounds up has something to round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = dict(kwargs or {})
+        output = func(*args, **options)
+        if func is max_pool2d and options.get("ceil_mode"):
+            try:
+                self.found |= output.shape != func(*args, **(options | {"ceil_mode": False})).shape
+            except RuntimeError:  # rounded down, nothing would be left
+                self.found = True
+        return output
+
+
+def pools_round(reference: Reference, size: ImageSize) -> bool:
+    """Whether at this size it matters that the network's pools round up."""
+    with _Remainders() as remainders:
+        _logits(reference, np.zeros((size.height, size.width, 3), np.uint8))
+    return remainders.found
 
 
 def _floor_pools(reference: Reference) -> Predict:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import InferenceError
-from ..runtime.spec import Precision
+from ..runtime.spec import ImageSize, Precision
 from .confusion import ConfusionMatrix
 from .hop import Evidence, Hop, HopTally
 from .parity_reference import Reference
@@ -105,7 +105,7 @@ def check_parity(
             try:
                 class_map = stage.segment(frame.image)
             except InferenceError as exc:
-                tally.add_failure(frame.name, str(exc))
+                tally.add_failure(frame.name, ImageSize(*frame.image.shape[:2]), str(exc))
                 continue
             tally.add(Evidence(frame.name, frame.image, class_map), logits, label=frame.label, half_logits=half_logits)
     return Parity(

@@ -72,15 +72,16 @@ def open_deployment(
                 f"{model} has {spec.num_classes} classes and the reference {checkpoint.source} has "
                 f"{len(checkpoint.class_names)}; they are different networks. Give the checkpoint it was exported from."
             )
-        half = spec.precision != "fp32"
+        half = spec.precision == "fp16"
         reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
         manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
         stages = []
-        if half:
+        if spec.precision != "fp32":
             progress("exporting in fp32")
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
             path = export_onnx(checkpoint, folder / "fp32.onnx").path
             stages.append(_stage("fp32 graph", opened.enter_context(Segmenter.open(path, device="cpu"))))
+        if half:
             stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
         if manifest is not None:
             onnx = onnx_path(model, manifest)

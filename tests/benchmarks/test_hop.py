@@ -51,7 +51,7 @@ def test_ties_and_faults_are_told_apart() -> None:
     assert hop.class_faults.tolist() == [0, 7, 0]
     assert hop.tie_margins.sum() == 30
     assert hop.fault_margins.sum() == 7
-    assert hop.objections == ["0.07 % of the pixels differ and are no ties (allowed in fp32: 0.001 %)"]
+    assert hop.objections == ["0.07 % of the pixels differ and are no ties (allowed in fp32: 0 %)"]
     assert hop.worst[0].faults.sum() == 7
     assert hop.evidence[0].class_map is class_map
 
@@ -59,11 +59,11 @@ def test_ties_and_faults_are_told_apart() -> None:
 def test_a_rare_class_cannot_be_lost_among_the_others() -> None:
     logits = np.zeros((3, 1000, 1000), np.float32)
     logits[0] = 1
-    logits[2, 0, :400] = 3
+    logits[2, 0, :200] = 3
     class_map = logits.argmax(0).astype(np.uint8)
-    class_map[0, :200] = 0  # 0.02 % of all pixels, but half the dogs
+    class_map[0, :90] = 0  # 0.009 % of all pixels, but nearly half the dogs
     hop = compare(class_map, logits, "fp16")
-    assert hop.objections == ["50 % of the class dog differ and are no ties (allowed in fp16: 2 %)"]
+    assert hop.objections == ["45 % of the class dog differ and are no ties (allowed in fp16: 1 %)"]
 
 
 def test_loss_of_accuracy() -> None:

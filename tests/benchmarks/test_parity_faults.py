@@ -21,7 +21,9 @@ from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.export.sample_frames import sample_frame
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
-from fcnrt.fcn_models.fcn import FCNConfig
+from fcnrt.fcn_models.fcn import Align, FCNConfig
+from fcnrt.fcn_models.network import NetworkConfig
+from fcnrt.fcn_models.registry import build
 from fcnrt.runtime.errors import InferenceError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize, ModelSpec
@@ -29,9 +31,9 @@ from fcnrt.runtime.spec import ImageSize, ModelSpec
 PlantIn = Callable[[GraphProto], None]
 
 
-def make_checkpoint(seed: int = 0) -> Checkpoint:
+def make_checkpoint(seed: int = 0, align: Align = "same") -> Checkpoint:
     """A slim network with random weights and biases large enough that the scale of its input matters."""
-    config = FCNConfig(variant="fcn8s", num_classes=6, width=1 / 16, fc_channels=16)
+    config = FCNConfig(variant="fcn8s", align=align, num_classes=6, width=1 / 16, fc_channels=16)
     checkpoint = random_checkpoint(config, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -251,6 +253,46 @@ def test_planted_in_the_exported_file(
     assert parity.broken is not None
     assert parity.broken.name == "PyTorch -> fp32 graph"
     assert str(diagnosis).startswith(blamed)
+
+
+@pytest.mark.parametrize("nearest_mode", ["floor", "round_prefer_floor"])
+def test_nearest_where_networks_interpolate_to_a_size(nearest_mode: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(variant="fcn_resnet50", num_classes=6, width=1 / 16)
+    checkpoint = dataclasses.replace(make_checkpoint(), model=build(config).eval())
+    path = tmp_path / "resnet.onnx"
+    export_onnx(checkpoint, path)
+    model = onnx.load(path)
+    for node in nodes(model.graph, "Resize"):
+        attribute(node, "mode", "nearest")
+        attribute(node, "nearest_mode", nearest_mode)
+        if nearest_mode == "floor":
+            attribute(node, "coordinate_transformation_mode", "asymmetric")
+    onnx.save(model, path)
+    reference = Reference(checkpoint)
+    frames = [ParityFrame(size, sample_frame(ImageSize.parse(size), 0)) for size in ("65x33", "100x132")]
+    with Segmenter.open(path, device="cpu") as segment:
+        parity = check_parity(reference, [Stage("fp32 graph", segment, "fp32")], frames)
+    assert str(diagnose(reference, parity.hops[0])).startswith("looks like: nearest instead of linear upsampling (")
+
+
+def test_pools_that_round_down_where_the_graph_then_fails(tmp_path: Path) -> None:
+    """With Caffe's padding there is nothing left to compare: it runs only where no pool has to round."""
+    checkpoint = make_checkpoint(align="caffe")
+    path = tmp_path / "caffe.onnx"
+    export_onnx(checkpoint, path)
+    model = onnx.load(path)
+    floor_pools(model.graph)
+    onnx.save(model, path)
+    reference = Reference(checkpoint)
+    frames = [ParityFrame(size, sample_frame(ImageSize.parse(size), 0)) for size in ("58x90", "65x33", "64x96")]
+    with Segmenter.open(path, device="cpu") as segment:
+        stage = Stage("fp32 graph", segment, "fp32")
+        blamed = diagnose(reference, check_parity(reference, [stage], frames).hops[0])
+        without_proof = diagnose(reference, check_parity(reference, [stage], frames[1:]).hops[0])
+    assert str(blamed).startswith("looks like: floor instead of ceil pools (it fails at every size at which a pool has")
+    # What fails everywhere may have any reason.
+    assert str(without_proof) == "unexplained: no frame that differs could be examined"
 
 
 class FakeEngine:

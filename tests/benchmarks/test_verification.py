@@ -55,7 +55,7 @@ def test_half_precision_hop_by_hop_on_labelled_pictures(checkpoint: Checkpoint, 
     assert found.parity.reference_accuracy is not None
     assert found.parity.reference_accuracy.counts.sum() > 0.8 * 2 * 64 * 96  # void borders are not counted
     for hop in found.parity.hops:
-        assert hop.frames == 18 + 2
+        assert hop.frames == 20 + 2
         assert hop.miou_difference is not None
         assert abs(hop.miou_difference) < 0.002
     assert found.parity.hops[2].ties > 0
@@ -178,6 +178,6 @@ def test_engine_is_blamed_when_its_onnx_file_is_right(checkpoint: Checkpoint, ha
     ]
     # Of the usual sizes the engine takes three, and it is tuned for two others; a scene and noise of each.
     assert found.parity.hops[0].frames == 2 * (3 + 2)
-    assert found.skipped == 2 * 6 + 16
+    assert found.skipped == 2 * 7 + 16
     assert found.parity.broken is found.parity.hops[3]
     assert str(found.diagnosis).startswith("looks like: red and blue swapped (")

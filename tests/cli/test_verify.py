@@ -108,7 +108,7 @@ def test_sound_file_against_its_checkpoint(fcnrt, sound: Path, checkpoint: Path,
     code, out, _ = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--limit", "2")
     assert code == 0
     first, hop = out.splitlines()
-    assert first == "sound.onnx against net.safetensors: 20 frames"  # 2 pictures, 9 sizes twice
+    assert first == "sound.onnx against net.safetensors: 22 frames"  # 2 pictures, 10 sizes twice
     assert hop.startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✔ ")
 
 
@@ -122,7 +122,7 @@ def test_faulty_file_is_explained(fcnrt, swapped: Path, checkpoint: Path, pictur
     assert "red and blue swapped" in html.read_text(encoding="utf-8")
     assert "red and blue swapped" in junit.read_text(encoding="utf-8")
     assert lines[1].startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✘ ")
-    assert "of the pixels differ and are no ties (allowed in fp32: 0.001 %)" in lines[2]
+    assert "of the pixels differ and are no ties (allowed in fp32: 0 %)" in lines[2]
     assert lines[3].startswith("  looks like: red and blue swapped (")
 
 
