@@ -71,7 +71,9 @@ def test_a_bgr_network_gets_bgr_frames(tiny_spec: ModelSpec, write_tiny_model: W
     files = tmp_path / "bgr.fcnrt" / "frames" / frame.name
     rgb = _pixels(files.with_suffix(".ppm"), 3)  # files are RGB, whatever the network takes
     np.testing.assert_array_equal(_pixels(files.with_suffix(".classes.pgm"), 1)[..., 0], rgb[..., ::-1].argmax(-1))
-    assert "BGR" in (tmp_path / "bgr.fcnrt" / "README.md").read_text()
+    readme = (tmp_path / "bgr.fcnrt" / "README.md").read_text()
+    assert "[batch, height, width, 3], BGR, " in readme
+    assert "then RGB bytes; exchange red and blue; " in readme
 
 
 def test_names_survive_in_table_and_header(
@@ -115,6 +117,7 @@ def test_an_engine_is_packed_with_a_manifest_that_fits_the_pack(
     engine = _write_engine(tmp_path / "elsewhere" / "net.engine", tiny_model, tiny_spec)
     pack = write_pack(tiny_model, tmp_path / "tiny.fcnrt", engines=[engine])
     assert pack.engines == ("net.engine",)
+    assert "on the GPU that its manifest names: `net.engine`." in (tmp_path / "tiny.fcnrt" / "README.md").read_text()
     assert [str(frame.size) for frame in pack.frames] == ["64x100", "64x100", "64x100"]  # what the engine takes
     packed = tmp_path / "tiny.fcnrt" / "net.engine"
     manifest = read_manifest(packed)
