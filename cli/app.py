@@ -17,6 +17,7 @@ from .export import export
 from .info import info
 from .pack import pack
 from .run import run
+from .train import train
 from .verify import verify
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.command("convert")(convert)
 app.command("info")(info)
 app.command("pack")(pack)
 app.command("run")(run)
+app.command("train")(train)
 app.command("verify")(verify)
 app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")

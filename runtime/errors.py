@@ -15,6 +15,7 @@
     ├── CheckpointError        (ValueError)    weights are unreadable, unsafe, of an unknown layout or do not fit
     ├── DownloadError          (OSError)       a file could not be downloaded or its hash is wrong
     ├── DatasetError           (ValueError)    a data set is incomplete or malformed
+    ├── TrainingError          (RuntimeError)  a training cannot begin or go on
     └── ParityError            (RuntimeError)  an exported graph disagrees with its PyTorch module
 
 Each class also inherits the builtin exception that a caller would expect. A message says what was wrong, what was
@@ -74,6 +75,10 @@ class DownloadError(FcnrtError, OSError):
 
 class DatasetError(FcnrtError, ValueError):
     """A data set is incomplete or malformed."""
+
+
+class TrainingError(FcnrtError, RuntimeError):
+    """A training cannot begin or go on: its loss is no number, memory is short, or it does not fit what is there."""
 
 
 class ParityError(FcnrtError, RuntimeError):

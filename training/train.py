@@ -1,0 +1,295 @@
+"""`train`: from a network and labelled pictures to weights, with everything a training leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from ..datasets.labeled_image import LabeledImage
+from ..export.reference import normalize_images
+from ..fcn_models.preprocessing import PREPROCESSING
+from ..runtime.errors import OutputError, TrainingError
+from ..runtime.spec import ImageSize
+from .augmentation import Augmentation
+from .batch_norm import add_batch_norm
+from .data_module import PictureData, stream
+from .module import FCNTraining, Round
+from .recipe import Recipe
+from .run_folder import STATE, RunFolder
+from .start import Start
+
+PrecisionName = Literal["fp32", "bf16", "fp16"]
+
+_PRECISIONS: dict[PrecisionName, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_STATISTICS_PICTURES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is asked of a training; what is None comes from the recipe.
+
+    Attributes:
+        recipe: How to train.
+        epochs: How often each picture is seen; None if the steps are given.
+        steps: Steps to take; None if the epochs are given.
+        validate_every: Steps from one validation to the next; None: once per epoch.
+        batch_size: Pictures per step and device.
+        lr: Learning rate.
+        crop: Size of the cut-outs.
+        seed: Decides on everything random.
+        precision: What the convolutions compute in; weights are float32.
+        devices: Devices of each machine; None: one.
+        machines: Machines, each of which must have been given the same command by a launcher.
+        workers: Processes per device that read pictures.
+    """
+
+    recipe: Recipe
+    epochs: int | None = None
+    steps: int | None = None
+    validate_every: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    crop: ImageSize | None = None
+    seed: int = 0
+    precision: PrecisionName = "fp32"
+    devices: int = 1
+    machines: int = 1
+    workers: int = 0
+
+    def resolved(self, start: Start, picture_count: int) -> Resolved:
+        """The plan with nothing left open.
+
+        Raises:
+            TrainingError: If pictures of different sizes were to share a batch.
+        """
+        recipe = self.recipe
+        batch_size, crop = self.batch_size or recipe.batch_size, self.crop or recipe.crop
+        if crop is None and batch_size > 1:
+            raise TrainingError(
+                f"a batch of {batch_size} pictures must be of one size: give --crop HxW, or --batch-size 1"
+            )
+        per_epoch = picture_count / (batch_size * self.devices * self.machines)
+        steps = self.steps or max(1, round((self.epochs or 1) * per_epoch))
+        factor = recipe.lr_per_trained_score ** min(start.trained_scores, 2)
+        return Resolved(
+            batch_size=batch_size,
+            crop=crop,
+            lr=recipe.lr * factor if self.lr is None else self.lr,
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            round_steps=min(steps, self.validate_every or max(1, round(per_epoch))),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A plan for these pictures and this start.
+
+    Attributes:
+        batch_size: Pictures per step and device.
+        crop: Size of the cut-outs; None: whole pictures.
+        lr: Learning rate.
+        steps: Steps to take.
+        steps_per_epoch: Steps in which each picture is seen once, as a fraction.
+        round_steps: Steps from one validation to the next.
+    """
+
+    batch_size: int
+    crop: ImageSize | None
+    lr: float
+    steps: int
+    steps_per_epoch: float
+    round_steps: int
+
+
+def train(
+    start: Start,
+    train_pictures: Sequence[LabeledImage],
+    val_pictures: Sequence[LabeledImage],
+    folder: Path,
+    plan: Plan,
+    *,
+    resume: bool = False,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_round: Callable[[Round, bool], None] = lambda found, is_best: None,
+) -> list[Round]:
+    """Train a network and write, after each validation, everything there is to know into a folder.
+
+    That is `last.safetensors`, `best.safetensors` (by mean IoU), `last.ckpt` (the state to resume from),
+    `history.csv`, `history.png`, `samples.png`, and TensorBoard's files if it is installed.
+
+    Args:
+        start: The network; trained in place.
+        train_pictures: Pictures to learn from.
+        val_pictures: Pictures to validate on, at their own sizes.
+        folder: Where to write; made if missing.
+        plan: How to train.
+        resume: Go on from the state in the folder; the result is that of a training that was never interrupted.
+        on_step: Called after each step with its number and loss, in the first process.
+        on_round: Called after each validation with what it found, and whether that is the best so far.
+
+    Returns:
+        What each validation found.
+
+    Raises:
+        TrainingError: If the loss is no longer a number, if memory is short, if there is nothing to resume, or if there
+            is a training in the folder that is not to be resumed.
+        OutputError: If something cannot be written.
+        DatasetError: If a picture cannot be read.
+        KeyboardInterrupt: If it is interrupted; it can be resumed from its last validation.
+    """
+    resolved = plan.resolved(start, len(train_pictures))
+    run = RunFolder(folder, start, val_pictures, settings=_settings(start, plan, resolved), on_round=on_round)
+    _prepare(folder, run, resolved, resume=resume)
+    recipe = plan.recipe
+    augmentation = Augmentation(crop=resolved.crop, scales=recipe.scales, mirrored=recipe.mirrored)
+    start.network.dropout.p = recipe.dropout
+    if recipe.batch_norm:
+        add_batch_norm(start.network, _statistics_images(start, train_pictures, augmentation, plan))
+    module = FCNTraining(
+        start.network.to(memory_format=torch.channels_last),
+        PREPROCESSING[start.preprocessing],
+        recipe,
+        lr=resolved.lr,
+        steps=resolved.steps,
+        steps_per_epoch=resolved.steps_per_epoch,
+        seed=plan.seed,
+    )
+    data = PictureData(
+        train_pictures,
+        val_pictures,
+        augmentation=augmentation,
+        batch_size=resolved.batch_size,
+        steps=resolved.steps,
+        round_steps=resolved.round_steps,
+        seed=plan.seed,
+        workers=plan.workers,
+    )
+    with _quiet_lightning(), _interruptible():
+        trainer = Trainer(
+            default_root_dir=folder,
+            accelerator="auto",
+            devices=plan.devices,
+            num_nodes=plan.machines,
+            # Buffers that were sent around before each forward pass would need as many validation pictures everywhere.
+            strategy=DDPStrategy(broadcast_buffers=False) if plan.devices * plan.machines > 1 else "auto",
+            precision=_PRECISIONS[plan.precision],
+            max_epochs=-(-resolved.steps // resolved.round_steps),  # Lightning's epochs are our rounds
+            logger=TensorBoardLogger(folder, name="tensorboard", version="") if find_spec("tensorboard") else False,
+            callbacks=[run, _Steps(on_step)],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+            log_every_n_steps=1,
+        )
+        try:
+            trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
+        except torch.OutOfMemoryError as exc:
+            raise TrainingError(
+                f"the device has not enough memory: {str(exc).partition('. ')[0]}. Take a smaller --crop or "
+                "--batch-size, or --precision bf16"
+            ) from exc
+    return run.history
+
+
+class _Steps(Callback):
+    """Tells of each step."""
+
+    def __init__(self, on_step: Callable[[int, float], None]) -> None:
+        self._on_step = on_step
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.is_global_zero:
+            self._on_step(trainer.global_step, float(outputs["loss"]))
+
+
+def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | int | float | list[str]]:
+    """What makes one training another."""
+    config = start.network.config
+    return {
+        "variant": config.variant,
+        "align": config.align,
+        "width": config.width,
+        "fc_channels": config.fc_channels,
+        "classes": list(start.class_names),
+        "recipe": plan.recipe.name,
+        "lr": resolved.lr,
+        "batch size": resolved.batch_size,
+        "crop": str(resolved.crop),
+        "devices": plan.devices * plan.machines,
+        "steps between validations": resolved.round_steps,
+        "seed": plan.seed,
+    }
+
+
+def _prepare(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> None:
+    """Make the folder, and check that it is what is asked for."""
+    if resume:
+        done = run.check_resumable()
+        if done >= resolved.steps:
+            raise TrainingError(
+                f"{folder} has taken {done:,} steps, and {resolved.steps:,} are asked for; ask for more with --epochs "
+                "or --steps"
+            )
+        return
+    if (folder / STATE).exists():
+        raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc
+
+
+def _statistics_images(
+    start: Start, pictures: Sequence[LabeledImage], augmentation: Augmentation, plan: Plan
+) -> torch.Tensor | None:
+    """Images for the first statistics of a trained network's activations; None for random weights."""
+    if not start.is_trained:
+        return None
+    keys = stream(0, _STATISTICS_PICTURES, len(pictures), plan.seed)
+    images = torch.stack([augmentation(pictures[index], seed)[0] for index, seed in keys])
+    return normalize_images(images, PREPROCESSING[start.preprocessing])
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advertisements and advice to itself while the block runs."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C stay what it is: Lightning turns it into an exit with code 1 and ignores it from then on."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exc:
+        if isinstance(exc.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from exc
+        raise
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread: nothing was changed
+            signal.signal(signal.SIGINT, handler)
