@@ -53,7 +53,7 @@ def open_checkpoint(
 
     align = None if model_spec.align == "native" else model_spec.align
     checkpoint = load_checkpoint(path, variant=model_spec.variant, align=align, num_classes=model_spec.num_classes)
-    spec = _spec_of(checkpoint)
+    spec = spec_of(checkpoint)
     place = _torch_device(device)
     reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)
     entries, notes = [_entry(stack, PYTORCH, reference)], []
@@ -93,7 +93,7 @@ def _entry(stack: ExitStack, name: str, recipe: Recipe) -> Entry:
     return Entry(member, recipe, stack.enter_context(open_subject(recipe)))
 
 
-def _spec_of(checkpoint: Checkpoint) -> ModelSpec:
+def spec_of(checkpoint: Checkpoint) -> ModelSpec:
     """What an export of the checkpoint would say about it."""
     config = checkpoint.model.config
     return ModelSpec(

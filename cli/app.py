@@ -13,6 +13,7 @@ from .cache import cache_app
 from .convert import convert
 from .data import data_app
 from .doctor import doctor
+from .evaluate import evaluate
 from .export import export
 from .info import info
 from .pack import pack
@@ -32,6 +33,7 @@ app.command("export")(export)
 app.command("build")(build)
 app.command("doctor")(doctor)
 app.command("convert")(convert)
+app.command("evaluate")(evaluate)
 app.command("info")(info)
 app.command("pack")(pack)
 app.command("run")(run)
