@@ -34,7 +34,7 @@ def list_engines(
         return
     for entry in entries:
         built = datetime.fromtimestamp(entry.modified, tz=timezone.utc).astimezone()
-        what = "its manifest is missing or damaged" if entry.manifest is None else _describe(entry.manifest)
+        what = _describe_entry(entry)
         typer.echo(f"{entry.path.name}  {entry.size_bytes / 1e6:7.1f} MB  {built:%Y-%m-%d %H:%M}  {what}")
     total = sum(entry.size_bytes for entry in entries)
     say(f"{len(entries)} engines, {total / 1e6:.1f} MB in {store.directory}")
@@ -73,6 +73,12 @@ def clear() -> None:
         f"deleted {len(entries)} engines, {sum(entry.size_bytes for entry in entries) / 1e6:.1f} MB, and {measured} "
         "timing caches"
     )
+
+
+def _describe_entry(entry: StoredEngine) -> str:
+    if entry.path.is_dir():
+        return "kept by ONNX Runtime"
+    return "its manifest is missing or damaged" if entry.manifest is None else _describe(entry.manifest)
 
 
 def _describe(manifest: EngineManifest) -> str:

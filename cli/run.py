@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Written out again, because importing them would import OpenCV; a test holds them against the originals.
 SaveName = Literal["overlay", "color", "classes"]
 BackendName = Literal["auto", "onnxruntime", "tensorrt"]
+ProviderName = Literal["auto", "tensorrt"]
 _OPACITY = 0.6
 
 _CLASSES_SHOWN = 4
@@ -72,6 +73,10 @@ def run(
         str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.", callback=_check_device)
     ] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Frames of the same size to segment in one call.")] = 1,
+    provider: Annotated[
+        ProviderName,
+        typer.Option(help="What onnxruntime computes with: TensorRT, or by the device CUDA or the CPU."),
+    ] = "auto",
     no_build: Annotated[
         bool,
         typer.Option("--no-build", help="With --backend tensorrt: fail if there is no engine yet, rather than build."),
@@ -85,6 +90,9 @@ def run(
 
     Ctrl-C ends a video early; the frames so far are kept.
     """
+    if provider != "auto" and (backend == "tensorrt" or (model is not None and model.suffix != ".onnx")):
+        raise typer.BadParameter("--provider is for --backend onnxruntime, which runs .onnx files")
+
     from ..runtime.outputs import image_outputs, video_output
     from ..runtime.pipeline import StageTimes
     from ..runtime.sources import ImageSource, find_source
@@ -93,11 +101,11 @@ def run(
     options = _Options(save, opacity, batch, StageTimes() if profile else None)
     if isinstance(found, ImageSource):
         results = image_outputs(found, output, save)
-        with _open_segmenter(model, backend, device, may_build=not no_build, trust=trust) as segmenter:
+        with _open_segmenter(model, backend, device, provider, may_build=not no_build, trust=trust) as segmenter:
             _run_images(segmenter, _title(segmenter, model), found, results, options)
     else:
         result = video_output(found, output, save)
-        with _open_segmenter(model, backend, device, may_build=not no_build, trust=trust) as segmenter:
+        with _open_segmenter(model, backend, device, provider, may_build=not no_build, trust=trust) as segmenter:
             _run_video(segmenter, _title(segmenter, model), found, result, options)
 
 
@@ -110,7 +118,7 @@ class _Options:
 
 
 def _open_segmenter(
-    model: Path | None, backend: BackendName, device: str, *, may_build: bool, trust: bool
+    model: Path | None, backend: BackendName, device: str, provider: ProviderName, *, may_build: bool, trust: bool
 ) -> Segmenter:
     from ..runtime.segmenter import Segmenter
     from .console import status
@@ -124,6 +132,9 @@ def _open_segmenter(
         model = _engine_for(model, device, may_build=may_build)
     if trust:
         trust_engines([model], device)
+    if provider == "tensorrt":
+        with status("onnxruntime builds its TensorRT engine, once"):
+            return Segmenter.open(model, backend=backend, device=device, provider=provider)
     return Segmenter.open(model, backend=backend, device=device)
 
 
@@ -210,6 +221,7 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
 
 def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Path, options: _Options) -> None:
     from ..runtime.class_shares import ClassShares
+    from ..runtime.pipeline import StageTimes
     from ..runtime.segment_video import segment_video
     from ..runtime.video_audio import describe_audio
     from ..runtime.video_reader import VideoReader
@@ -217,6 +229,7 @@ def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pa
     from .progress import progress_bar
 
     shares = ClassShares(segmenter.spec.class_names)
+    times = options.times or StageTimes()
     stopped: SourceError | KeyboardInterrupt | None = None
     with VideoReader(source, channel_order=segmenter.spec.channel_order) as reader:
         audio = "frames only" if options.save == "classes" else describe_audio(reader.audio)
@@ -236,13 +249,16 @@ def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pa
                     opacity=options.opacity,
                     batch=options.batch,
                     on_result=on_result,
-                    times=options.times,
+                    times=times,
                 )
             except (SourceError, KeyboardInterrupt) as exc:
                 stopped = exc
 
     if shares.frame_count:
-        _report(result, f"{shares.frame_count:,} frames", shares, options.times)
+        amount = f"{shares.frame_count:,} frames"
+        if times.dropped:
+            amount += f", {times.dropped:,} dropped to keep up"
+        _report(result, amount, shares, options.times)
     if isinstance(stopped, SourceError):
         raise stopped
     if stopped is not None:

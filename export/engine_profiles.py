@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from ..runtime.optimization_profile import OptimizationProfile
+from ..runtime.optimization_profile import DEFAULT_PROFILE, OptimizationProfile
 from ..runtime.spec import ImageSize
 
-_SMALLEST = ImageSize(32, 32)
-_USUAL = ImageSize(512, 512)
-_LARGEST = tuple(ImageSize.parse(text) for text in ("1080x1920", "720x1280", "512x512"))  # largest first
+_LARGEST = (DEFAULT_PROFILE.max, ImageSize(720, 1280), ImageSize(512, 512))  # largest first
 
 
 def default_profile(max_batch: int, *, fits: Callable[[ImageSize], bool]) -> OptimizationProfile:
-    """One profile from small pictures up to full HD, or up to what fits into memory.
+    """`DEFAULT_PROFILE`, or as much of it as fits into memory.
 
     Args:
         max_batch: Most frames in one call.
         fits: Whether there is memory for frames of a size; if not even the smallest choice fits, it is returned.
     """
     largest = next((size for size in _LARGEST if fits(size)), _LARGEST[-1])
-    return OptimizationProfile(_SMALLEST, _USUAL, largest, max_batch)
+    return replace(DEFAULT_PROFILE, max=largest, max_batch=max_batch)
 
 
 def profiles_for(sizes: Iterable[ImageSize], *, max_batch: int = 1) -> list[OptimizationProfile]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ from .runners.cores import usable_cores
 from .runners.cuda import cuda_obstacle
 from .runners.gpu import Gpu, list_gpus, load_driver
 from .runners.tensorrt_library import Flavor, load_flavor, title
+from .runners.tensorrt_provider import INSTALL_LIBRARY, LIBRARY, PROVIDER, find_library
 
 _EXPORT_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
-
-# What the published onnxruntime-gpu is linked against; TensorRT 11 does not serve.
-_PROVIDER_LIBRARY = "libnvinfer.so.10"
 
 
 @dataclass(frozen=True)
@@ -96,10 +93,9 @@ def _onnxruntime(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Findin
     obstacle, _, remedy = (cuda_obstacle(onnxruntime, 0, count_devices=lambda: len(gpus)) or "").partition("; ")
     found = [Finding("onnxruntime", number, "cpu")]
     found.append(Finding("onnxruntime", number, "cuda", obstacle or None, remedy.removeprefix("run: ") or None))
-    if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
-        missing = None if _loads(_PROVIDER_LIBRARY) else f"{_PROVIDER_LIBRARY} not found"
-        remedy = 'pip install "tensorrt-cu13>=10.13,<11"'
-        found.append(Finding("onnxruntime", number, "tensorrt provider", missing, remedy if missing else None))
+    if PROVIDER in onnxruntime.get_available_providers():
+        missing = None if find_library() else f"{LIBRARY} not found"
+        found.append(Finding("onnxruntime", number, "tensorrt provider", missing, INSTALL_LIBRARY if missing else None))
     return found
 
 
@@ -182,11 +178,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True

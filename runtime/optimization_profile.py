@@ -50,3 +50,7 @@ class OptimizationProfile:
     def admits(self, size: ImageSize) -> bool:
         """Whether frames of this size are within the range."""
         return self.min.height <= size.height <= self.max.height and self.min.width <= size.width <= self.max.width
+
+
+DEFAULT_PROFILE = OptimizationProfile(ImageSize(32, 32), ImageSize(512, 512), ImageSize(1080, 1920))
+"""From small pictures up to full HD: what is built for where nobody says otherwise."""

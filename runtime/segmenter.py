@@ -15,7 +15,7 @@ from .errors import FrameError, InferenceError
 from .frame_check import FrameLike, as_frames, check_out
 from .gpu_array import GpuArray, empty_on_gpu
 from .gpu_frames import as_gpu_frames, check_gpu_out, is_on_gpu, stream_handle
-from .runners import Backend, Runner, open_runner
+from .runners import Backend, Provider, Runner, open_runner
 from .runners.cuda_driver import DEFAULT_STREAM
 from .runners.runner import GpuRunner
 from .spec import ModelSpec, OutputName
@@ -72,6 +72,7 @@ class Segmenter:
         backend: Backend | Literal["auto"] = "auto",
         device: str = "auto",
         threads: int | None = None,
+        provider: Provider = "auto",
         trust: bool = False,
     ) -> Self:
         """Load a model file.
@@ -84,6 +85,9 @@ class Segmenter:
                 device that was asked for by name is had or refused, never replaced.
             threads: CPU threads for one frame, at least 1; by default one for each physical core this process may
                 use. TensorRT uses none.
+            provider: What ONNX Runtime computes with: ``auto`` is CUDA or the CPU, as the device says; with
+                ``tensorrt`` it builds an engine of its own on first use, for frames up to full HD, and keeps it in the
+                user's cache.
             trust: Whether an engine without a manifest is taken for the ONNX file beside it, ``NAME.onnx``, and gets
                 one; engines hold programs, so only if it is known where it comes from. Otherwise it is refused.
 
@@ -92,9 +96,10 @@ class Segmenter:
                 for another machine (`EngineMismatchError`), or there is no engine for it.
             DeviceError: If the device does not exist or cannot be used.
             MissingDependencyError: If the backend is not installed.
-            ValueError: If `backend` or `threads` has a value that is not allowed.
+            OutputError: If an engine cannot be kept in the user's cache.
+            ValueError: If `backend`, `threads` or `provider` has a value that is not allowed.
         """
-        return cls(open_runner(path, backend=backend, device=device, threads=threads, trust=trust))
+        return cls(open_runner(path, backend=backend, device=device, threads=threads, provider=provider, trust=trust))
 
     @overload
     def __call__(self, frame: NDArray[Any], *, out: None = None) -> NDArray[np.uint8]: ...

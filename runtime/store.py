@@ -5,6 +5,7 @@ An engine is a cache entry: it can always be made again from its ONNX file, and 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ from .cache import cache_dir
 from .errors import EngineMismatchError, OutputError
 from .manifest import EngineKey, EngineManifest, manifest_path, read_manifest
 
+PROVIDER_SUFFIX = ".ort"
+"""Suffix of the folders in which ONNX Runtime keeps engines, one each."""
+
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """A file in the store.
+    """An engine in the store.
 
     Attributes:
-        path: The engine.
-        manifest: Its manifest; None if that is missing or damaged.
+        path: The engine, or a folder in which ONNX Runtime keeps one in its own form.
+        manifest: Its manifest; None if that is missing or damaged, or it is ONNX Runtime's.
         size_bytes: Size of the engine.
         modified: When it was built, in seconds since 1970.
     """
@@ -71,15 +75,25 @@ class EngineStore:
         found = self.find(key)
         if found is not None:
             return found
+        path = self.path(key)
+        with self.locked(key.digest, on_wait):
+            if self.find(key) is None:  # another process may have built it while we waited
+                build(path)
+        return path
+
+    @contextmanager
+    def locked(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Keep other processes from building what has this name while the block runs; the directory is made.
+
+        Raises:
+            OutputError: If the directory cannot be made or written.
+        """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise OutputError(f"cannot make the cache directory {self.directory}: {exc.strerror}") from exc
-        path = self.path(key)
-        with _locked(path.with_suffix(".lock"), on_wait):
-            if self.find(key) is None:  # another process may have built it while we waited
-                build(path)
-        return path
+        with _locked(self.directory / f"{name}.lock", on_wait):
+            yield
 
     def entries(self) -> list[StoredEngine]:
         """Everything in the store, the newest first."""
@@ -87,6 +101,9 @@ class EngineStore:
         for path in self.directory.glob("*.engine"):
             status = path.stat()
             entries.append(StoredEngine(path, _manifest_or_none(path), status.st_size, status.st_mtime))
+        for path in self.directory.glob(f"*{PROVIDER_SUFFIX}"):
+            size = sum(file.stat().st_size for file in path.iterdir())
+            entries.append(StoredEngine(path, None, size, path.stat().st_mtime))
         return sorted(entries, key=lambda entry: entry.modified, reverse=True)
 
     def newest(self, *, onnx_sha256: str, fits: Callable[[EngineManifest], bool]) -> Path | None:
@@ -103,7 +120,10 @@ class EngineStore:
         Raises:
             OutputError: If it cannot be deleted.
         """
-        _delete([entry.path, manifest_path(entry.path)])
+        if entry.path.is_dir():
+            remove_folder(entry.path)
+        else:
+            _delete([entry.path, manifest_path(entry.path)])
 
     def remove_timing(self) -> int:
         """Delete what TensorRT has measured in earlier builds; the number of files.
@@ -119,6 +139,20 @@ class EngineStore:
 def timing_dir() -> Path:
     """Where the timing caches of TensorRT lie; not made yet."""
     return cache_dir() / "timing"
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder and what is in it; nothing happens if there is none.
+
+    Raises:
+        OutputError: If it cannot be deleted.
+    """
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        raise OutputError(f"cannot delete {path}: {exc.strerror}") from exc
 
 
 def _delete(paths: list[Path]) -> None:

@@ -67,13 +67,7 @@ class OnnxRuntimeRunner:
             DeviceError: If CUDA was asked for and cannot be had.
         """
         spec = read_onnx_header(path).spec
-        try:
-            import onnxruntime
-        except ImportError as exc:
-            raise MissingDependencyError(
-                f"{path} needs onnxruntime, which cannot be imported ({exc}). "
-                'Run: pip install "fcnrt[cpu]" (or "fcnrt[gpu]" for NVIDIA devices)'
-            ) from exc
+        onnxruntime = import_onnxruntime(path)
         if device is not None:
             return cls(_open_session(onnxruntime, path, device, threads), spec, device)
         try:
@@ -142,6 +136,22 @@ class OnnxRuntimeRunner:
         self._session = None
 
 
+def import_onnxruntime(path: Path) -> Any:
+    """ONNX Runtime's module, for a file.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as exc:
+        raise MissingDependencyError(
+            f"{path} needs onnxruntime, which cannot be imported ({exc}). "
+            'Run: pip install "fcnrt[cpu]" (or "fcnrt[gpu]" for NVIDIA devices)'
+        ) from exc
+    return onnxruntime
+
+
 def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | None) -> onnxruntime.InferenceSession:
     """A session that really runs on `device`.
 
@@ -149,13 +159,7 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
         DeviceError: If it cannot be had.
         ModelFileError: If the file is not a model that ONNX Runtime can run.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores() if threads is None else threads
-    options.inter_op_num_threads = 1  # an FCN is one chain of layers
-    options.log_severity_level = 4  # fatal only: what goes wrong is raised, not printed
-    # Idle workers that spin take the cores from decoding and encoding. Measured on 2 cores, slim network at 512x512:
-    # 1 % slower alone, 8 % faster beside a thread that compresses.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = session_options(onnxruntime, threads)
     providers: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cuda":
         obstacle = cuda_obstacle(onnxruntime, device.index, count_devices=count_cuda_devices)
@@ -166,7 +170,7 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
         # Without enable_fallback=0 a failing provider is reported by print and replaced.
         session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as exc:  # ONNX Runtime's errors have no common base class
-        reason = _short(exc)
+        reason = shorten(exc)
         if device.kind == "cuda" and re.search("cuda|cudnn|cublas", reason.replace(str(path), ""), re.IGNORECASE):
             raise DeviceError(f"{device} cannot be used: {reason}") from exc
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {reason}") from exc
@@ -175,15 +179,27 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
     return session
 
 
+def session_options(onnxruntime: Any, threads: int | None) -> Any:
+    """What every session has in common."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores() if threads is None else threads
+    options.inter_op_num_threads = 1  # an FCN is one chain of layers
+    options.log_severity_level = 4  # fatal only: what goes wrong is raised, not printed
+    # Idle workers that spin take the cores from decoding and encoding. Measured on 2 cores, slim network at 512x512:
+    # 1 % slower alone, 8 % faster beside a thread that compresses.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 def _inference_error(exc: Exception, shape: tuple[int, ...], device: str) -> InferenceError:
     batch, height, width, _ = shape
     what = f"{batch} frame{'s' if batch > 1 else ''} of {height}x{width}"
     if re.search(r"failed to allocate|out of memory|bad_alloc", str(exc), flags=re.IGNORECASE):
         return InferenceError(f"not enough memory on {device} for {what}; use smaller frames or batches")
-    return InferenceError(f"ONNX Runtime failed on {what}: {_short(exc)}")
+    return InferenceError(f"ONNX Runtime failed on {what}: {shorten(exc)}")
 
 
-def _short(exc: Exception) -> str:
+def shorten(exc: Exception) -> str:
     """The useful part of an ONNX Runtime error: one line, without error codes and source locations."""
     text = " ".join(str(exc).split())
     text = re.sub(r"^.*Status Message: ", "", text)

@@ -11,6 +11,7 @@ from .device import Device
 from .runner import Runner
 
 Backend = Literal["onnxruntime", "tensorrt"]
+Provider = Literal["auto", "tensorrt"]
 
 ENGINE_SUFFIXES = {".engine", ".plan", ".trt"}
 """Suffixes of TensorRT engines; every other file is taken for an ONNX file."""
@@ -22,6 +23,7 @@ def open_runner(
     backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     threads: int | None = None,
+    provider: Provider = "auto",
     trust: bool = False,
 ) -> Runner:
     """Load a model file for the backend that runs it.
@@ -34,6 +36,8 @@ def open_runner(
             that was asked for by name is had or refused, never replaced.
         threads: CPU threads for one frame, at least 1; by default one for each physical core this process may use.
             TensorRT uses none.
+        provider: What ONNX Runtime computes with: ``auto`` is CUDA or the CPU, as the device says; with ``tensorrt`` it
+            builds an engine of its own on first use, for frames up to full HD, and keeps it in the user's cache.
         trust: Whether an engine without a manifest is taken for the ONNX file beside it, ``NAME.onnx``, and gets one;
             engines hold programs, so only if it is known where it comes from. Otherwise it is refused.
 
@@ -42,14 +46,19 @@ def open_runner(
             another machine (`EngineMismatchError`), or there is no engine for it.
         DeviceError: If the device does not exist or cannot be used.
         MissingDependencyError: If the backend is not installed.
-        ValueError: If `backend` or `threads` has a value that is not allowed.
+        OutputError: If an engine cannot be kept in the user's cache.
+        ValueError: If `backend`, `threads` or `provider` has a value that is not allowed.
     """
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
+    if provider not in get_args(Provider):
+        raise ValueError(f"provider must be {' or '.join(get_args(Provider))}, got {provider!r}")
     wanted = Device.parse(device)
     path = Path(path)
+    if provider != "auto" and (backend == "tensorrt" or path.suffix in ENGINE_SUFFIXES):
+        raise ValueError(f"provider is for ONNX Runtime, which runs .onnx files; got {path} and backend {backend!r}")
 
     if path.suffix in ENGINE_SUFFIXES:
         if backend == "onnxruntime":
@@ -67,6 +76,10 @@ def open_runner(
 
         return TensorRtRunner.open(find_stored_engine(path, wanted), device=wanted)
 
+    if provider == "tensorrt":
+        from ._onnxruntime_tensorrt import TensorRtProviderRunner
+
+        return TensorRtProviderRunner.open_with_tensorrt(path, device=wanted, threads=threads)
     from ._onnxruntime import OnnxRuntimeRunner
 
     return OnnxRuntimeRunner.open(path, device=wanted, threads=threads)

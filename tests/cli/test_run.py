@@ -16,11 +16,11 @@ import av
 import numpy as np
 import pytest
 
-from fcnrt.cli.run import _OPACITY, BackendName, SaveName
+from fcnrt.cli.run import _OPACITY, BackendName, ProviderName, SaveName
 from fcnrt.runtime.images import read_image, write_image
 from fcnrt.runtime.outputs import Save
 from fcnrt.runtime.overlay import DEFAULT_OPACITY
-from fcnrt.runtime.runners import Backend
+from fcnrt.runtime.runners import Backend, Provider
 from fcnrt.runtime.spec import ImageSize
 
 MakeVideo = Callable[..., Path]
@@ -61,6 +61,7 @@ def _write_images(folder: Path, *names: str) -> None:
 def test_options_match_the_library() -> None:
     assert get_args(SaveName) == get_args(Save)
     assert get_args(BackendName) == ("auto", *get_args(Backend))
+    assert get_args(ProviderName) == get_args(Provider)
     assert _OPACITY == DEFAULT_OPACITY
 
 

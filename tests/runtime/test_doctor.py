@@ -48,7 +48,7 @@ def examined(monkeypatch: pytest.MonkeyPatch, modules: dict[str, Any], gpus: lis
 
 
 def test_a_machine_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_loads", lambda library: True)
+    monkeypatch.setattr(doctor, "find_library", lambda: "10.13.3")
     everything = EVERYTHING | dict.fromkeys(doctor._EXPORT_PACKAGES, SimpleNamespace())
     found = examined(monkeypatch, everything, [L4])
     assert [key for key, item in found.items() if not item.works] == []
@@ -92,7 +92,7 @@ def test_a_gpu_that_tensorrt_rtx_does_not_support(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_provider_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_loads", lambda library: False)
+    monkeypatch.setattr(doctor, "find_library", lambda: None)
     found = examined(monkeypatch, EVERYTHING, [L4])["onnxruntime: tensorrt provider"]
     assert (found.obstacle, found.remedy) == (
         "libnvinfer.so.10 not found",
