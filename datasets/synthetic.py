@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 
@@ -21,6 +22,33 @@ _LENGTH_FOR_ELONGATION = 0.35
 _LONGEST = 0.95
 _PLAUSIBLE_BACKDROP = 0.7
 _PLACEMENT_TRIES = 5
+
+
+class SyntheticScenes(Sequence[LabeledImage]):
+    """The first scenes of a set, each drawn when it is asked for.
+
+    Args:
+        seed: Number of the set, at least 0.
+        count: How many scenes.
+        size: Size of each.
+    """
+
+    def __init__(self, seed: int, count: int, size: ImageSize) -> None:
+        self._seed, self._indices, self._size = seed, range(count), size
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> LabeledImage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[LabeledImage]: ...
+
+    def __getitem__(self, index: int | slice) -> LabeledImage | list[LabeledImage]:
+        if isinstance(index, slice):
+            return [self[number] for number in self._indices[index]]
+        return render_scene(self._seed, self._indices[index], self._size)
 
 
 def render_scene(seed: int, index: int, size: ImageSize) -> LabeledImage:

@@ -13,7 +13,7 @@ import pytest
 import fcnrt
 import fcnrt.runtime
 
-TRAINING_SIDE = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
+TRAINING_SIDE = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "lightning", "matplotlib", "scipy")
 HEAVY = (*TRAINING_SIDE, "onnxruntime", "numpy", "cv2", "av")
 
 

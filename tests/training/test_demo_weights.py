@@ -10,7 +10,7 @@ from fcnrt.export.demo import demo_checkpoint
 from fcnrt.fcn_models.fcn import Variant
 from fcnrt.fcn_models.voc import VOC_CLASSES
 from fcnrt.fcn_models.weights import bundled
-from fcnrt.training import demo
+from fcnrt.training.demo import mean_iou
 
 VARIANTS: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")
 
@@ -20,9 +20,9 @@ def recorded() -> dict[str, float]:
 
 
 def test_recorded_accuracy_meets_its_targets() -> None:
-    mean_iou = recorded()
-    assert mean_iou["fcn8s"] >= 0.80
-    assert mean_iou["fcn8s"] > mean_iou["fcn16s"] > mean_iou["fcn32s"]
+    scores = recorded()
+    assert scores["fcn8s"] >= 0.80
+    assert scores["fcn8s"] > scores["fcn16s"] > scores["fcn32s"]
 
 
 def test_together_at_most_12_megabytes() -> None:
@@ -31,8 +31,7 @@ def test_together_at_most_12_megabytes() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_accuracy_is_the_recorded_one(variant: Variant) -> None:
-    scenes = demo._render(demo._HELD_OUT_SEED, 40, 0, demo._HELD_OUT_SIZE)
     checkpoint = demo_checkpoint(variant)
     assert checkpoint.class_names == VOC_CLASSES
     # 40 scenes of the 200: each class is in about 5 of them.
-    assert demo._mean_iou(checkpoint.model, scenes) == pytest.approx(recorded()[variant], abs=0.06)
+    assert mean_iou(checkpoint, 40) == pytest.approx(recorded()[variant], abs=0.06)
