@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..runtime.video_reader import VideoFacts
 
 # Written out again, because importing them would import OpenCV; a test holds them against the originals.
-SaveName = Literal["overlay", "color", "classes"]
+SaveName = Literal["overlay", "color", "classes", "report"]
 BackendName = Literal["auto", "onnxruntime", "tensorrt"]
 ProviderName = Literal["auto", "tensorrt"]
 _OPACITY = 0.6
@@ -65,7 +65,10 @@ def run(
     ] = None,
     save: Annotated[
         SaveName,
-        typer.Option(help="Class colours over the picture, the colours alone, or palette PNGs of class indices."),
+        typer.Option(
+            help="Class colours over the picture, the colours alone, palette PNGs of class indices, or for pictures "
+            "all of them with the share of each class."
+        ),
     ] = "overlay",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Weight of the class colours in an overlay.")] = _OPACITY,
     backend: Annotated[BackendName, typer.Option(help="Library that computes.")] = "auto",

@@ -9,8 +9,9 @@ from .errors import OutputError
 from .images import WRITABLE_SUFFIXES
 from .sources import ImageSource, VideoSource
 
-Save = Literal["overlay", "color", "classes"]
-"""Form of a result: the picture with the class colours over it, the colours alone, or the class indices."""
+Save = Literal["overlay", "color", "classes", "report"]
+"""Form of a result: the picture with the class colours over it, the colours alone, the class indices, or all of them
+with the share of each class (pictures only)."""
 
 _VIDEO_SUFFIX = ".mp4"
 
@@ -58,9 +59,11 @@ def video_output(source: VideoSource, output: Path | None, save: Save) -> Path:
         save: Form of the result.
 
     Raises:
-        OutputError: If the output's suffix does not fit, the folder for class maps holds files already, or the result
-            would overwrite the video.
+        OutputError: If the output's suffix does not fit, the folder for class maps holds files already, the result
+            would overwrite the video, or a report was asked for.
     """
+    if save == "report":
+        raise OutputError(f"{source.label} is a video; --save report is for pictures, a video takes overlay")
     if save == "classes":
         folder = output or Path(f"{source.name}-classes")
         if folder.exists() and not folder.is_dir():

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batching import segment_items
-from .errors import SourceError
+from .errors import FrameError, SourceError
 from .images import read_image, write_file, write_image
 from .outputs import Save, make_folder
 from .overlay import DEFAULT_OPACITY, ClassPainter
 from .palette_png import encode_palette_png
 from .pipeline import StageTimes, run_pipeline
+from .report_picture import draw_report
 from .segmenter import Segmenter
 from .spec import ChannelOrder
 
@@ -25,6 +26,7 @@ from .spec import ChannelOrder
 class _Loaded:
     """An image that was read, or the reason why it could not be."""
 
+    file: Path
     output: Path
     frame: NDArray[np.uint8] | None = None
     error: SourceError | None = None
@@ -51,11 +53,11 @@ def segment_images(
         opacity: Weight of the class colours in an overlay, 0 to 1.
         batch: Images of the same size to segment in one call, if they follow each other.
         on_result: Called for each image in order, from another thread: with its class map when the result is written,
-            with None if the image could not be read.
+            with None if the image could not be read or is of a size that the model does not take.
         times: Is filled in with the time that reading, inference, and painting and writing took.
 
     Returns:
-        Why images could not be read, in their order; all others were segmented.
+        Why images could not be read or taken, in their order; all others were segmented.
 
     Raises:
         OutputError: If a result cannot be written. Those before it are there.
@@ -64,34 +66,46 @@ def segment_images(
     spec = segmenter.spec
     painter = ClassPainter(spec.palette, channel_order=spec.channel_order)
     failures: list[SourceError] = []
+    refused: dict[tuple[int, ...], FrameError] = {}  # by the shape of a frame
 
     def sink(result: tuple[_Loaded, NDArray[np.uint8] | None]) -> None:
         image, class_map = result
         if image.error is not None:
             failures.append(image.error)
+        elif class_map is None:
+            assert image.frame is not None
+            failures.append(SourceError(f"{image.file}: {refused[image.frame.shape]}"))
         else:
-            assert image.frame is not None and class_map is not None
+            assert image.frame is not None
             make_folder(image.output.parent)
             if save == "classes":
                 write_file(image.output, encode_palette_png(class_map, spec.palette))
             else:
-                painted = (
-                    painter.colorize(class_map)
-                    if save == "color"
-                    else painter.overlay(image.frame, class_map, opacity=opacity)
-                )
+                if save == "color":
+                    painted = painter.colorize(class_map)
+                elif save == "report":
+                    painted = draw_report(image.frame, class_map, painter, spec.class_names, opacity=opacity)
+                else:
+                    painted = painter.overlay(image.frame, class_map, opacity=opacity)
                 write_image(image.output, painted, channel_order=spec.channel_order)
         on_result(class_map)
 
-    transform = partial(_segment, segmenter, batch)
+    transform = partial(_segment, segmenter, batch, refused)
     run_pipeline(_load(files, outputs, spec.channel_order), transform, sink, times=times)
     return failures
 
 
 def _segment(
-    segmenter: Segmenter, batch: int, images: Iterator[_Loaded]
+    segmenter: Segmenter, batch: int, refused: dict[tuple[int, ...], FrameError], images: Iterator[_Loaded]
 ) -> Iterator[tuple[_Loaded, NDArray[np.uint8] | None]]:
-    return segment_items(segmenter, images, lambda image: image.frame, batch=batch)
+    def segment(frames: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        try:
+            return segmenter(frames)
+        except FrameError as exc:
+            refused[frames.shape[-3:]] = exc
+            return None
+
+    return segment_items(segment, images, lambda image: image.frame, batch=batch)
 
 
 def _load(files: Sequence[Path], outputs: Sequence[Path], channel_order: ChannelOrder) -> Iterator[_Loaded]:
@@ -101,6 +115,6 @@ def _load(files: Sequence[Path], outputs: Sequence[Path], channel_order: Channel
 
 def _load_one(file: Path, output: Path, channel_order: ChannelOrder) -> _Loaded:
     try:
-        return _Loaded(output, frame=read_image(file, channel_order=channel_order))
+        return _Loaded(file, output, frame=read_image(file, channel_order=channel_order))
     except SourceError as exc:
-        return _Loaded(output, error=exc)
+        return _Loaded(file, output, error=exc)

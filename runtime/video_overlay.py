@@ -72,7 +72,7 @@ class PlanePainter:
     ) -> None:
         cv2.LUT(classes, lookup, dst=painted)
         cv2.addWeighted(painted, self._opacity, plane, 1 - self._opacity, 0, dst=painted)
-        background = cv2.compare(classes, 0, cv2.CMP_EQ)  # type: ignore[call-overload]
+        background = np.equal(classes, 0).view(np.uint8)  # cv2.compare does not take a single pixel
         cv2.copyTo(plane, background, painted)
 
 

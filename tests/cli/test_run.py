@@ -79,6 +79,19 @@ def test_a_video(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> No
     assert _frame_count("street-overlay.mp4") == 25
 
 
+def test_a_report_is_for_pictures(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> None:
+    _write_images(Path("in"), "a.jpg", "b.png")
+    make_video(Path("street.mp4"), pts=range(3))
+
+    done = fcnrt("run", "in", "--model", tiny_model, "--save", "report")
+    refused = fcnrt("run", "street.mp4", "--model", tiny_model, "--save", "report")
+
+    assert (done.exit_code, _names(Path("in-report"))) == (0, ["a.png", "b.png"])
+    assert read_image(Path("in-report", "a.png")).shape[1] == 3 * 240 + 4 * 16
+    assert refused.exit_code == 1
+    assert refused.err == "error: street.mp4 is a video; --save report is for pictures, a video takes overlay\n"
+
+
 def test_profile_says_how_busy_each_stage_was(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> None:
     make_video(Path("street.mp4"), pts=range(25), size=ImageSize(48, 64))
 

@@ -60,3 +60,10 @@ def test_arrays_that_do_not_fit_are_refused(frame: NDArray[np.uint8], class_map:
         painter.colorize(class_map.astype(np.int64))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"opacity is 0 \(not visible\) to 1 \(covers the frame\), got 60"):
         painter.overlay(frame, class_map, opacity=60)
+
+
+def test_a_single_pixel() -> None:
+    frame = np.full((1, 1, 3), 100, np.uint8)
+    painter = ClassPainter([(0, 0, 0), (200, 0, 0)])
+    for index, expected in ((0, [100, 100, 100]), (1, [150, 50, 50])):
+        assert painter.overlay(frame, np.full((1, 1), index, np.uint8), opacity=0.5)[0, 0].tolist() == expected

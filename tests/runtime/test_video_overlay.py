@@ -109,3 +109,9 @@ def test_a_segmented_video_looks_the_same_upright_as_turned(
     difference = np.abs(images[0] - images[180][::-1, ::-1])
     assert np.median(difference) <= 2
     assert difference.mean() <= 4
+
+
+def test_the_smallest_frame() -> None:
+    frame = _frame(BT601, height=2, width=2)
+    painted = PlanePainter(PALETTE, BT601, opacity=0.5).overlay(frame, np.ones((2, 2), np.uint8))
+    assert (_planes(painted) != _planes(frame)).all()
