@@ -27,12 +27,14 @@ class StageTimes:
         transform_s: The transform.
         write_s: The sink.
         wall_s: From the start to the end of all three.
+        dropped: Items of the source that were dropped, since the transform was not fast enough.
     """
 
     read_s: float = 0.0
     transform_s: float = 0.0
     write_s: float = 0.0
     wall_s: float = 0.0
+    dropped: int = 0
 
 
 def run_pipeline(
@@ -41,6 +43,7 @@ def run_pipeline(
     sink: Callable[[Result], None],
     *,
     times: StageTimes | None = None,
+    may_drop: Callable[[Item], bool] | None = None,
 ) -> None:
     """Pass every item of the source through the transform into the sink, the three of them at the same time.
 
@@ -57,12 +60,14 @@ def run_pipeline(
         transform: Turns items into results, in order; it may give more or fewer of them.
         sink: Takes each result.
         times: Is filled in when the pipeline ends, however it ends.
+        may_drop: For a source that goes on by itself, like a camera: whether an item may be dropped. The source then
+            never waits: of those items the newest `QUEUE_CAPACITY` are kept for the transform, and all others.
 
     Raises:
         BaseException: Whatever a stage raised. If several did, the one nearest the sink, since it says most about
             what was written.
     """
-    incoming: Channel[Item] = Channel(QUEUE_CAPACITY)
+    incoming: Channel[Item] = Channel(QUEUE_CAPACITY, may_drop=may_drop)
     outgoing: Channel[Result] = Channel(QUEUE_CAPACITY)
     errors: dict[str, BaseException] = {}
     start = time.perf_counter()
@@ -109,6 +114,7 @@ def run_pipeline(
         times.read_s = ended["source"] - start - incoming.sender_waited_s
         times.transform_s = ended["transform"] - start - incoming.receiver_waited_s - outgoing.sender_waited_s
         times.write_s = ended["sink"] - start - outgoing.receiver_waited_s
+        times.dropped = incoming.dropped
     for stage in ("sink", "transform", "source"):
         if stage in errors:
             raise errors[stage]
@@ -126,33 +132,46 @@ class Channel(Generic[T]):
 
     Args:
         capacity: Number of items that may wait.
+        may_drop: If given, the sender never waits: beyond the capacity, the oldest item that may be dropped is. Only
+            items that may be dropped count.
 
     Attributes:
         sender_waited_s: Seconds that the sender has waited for a place.
         receiver_waited_s: Seconds that the receiver has waited for an item.
+        dropped: Number of items dropped.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, may_drop: Callable[[T], bool] | None = None) -> None:
         self._capacity = capacity
+        self._may_drop = may_drop
         self._items: deque[T] = deque()
         self._closed = False
         self._abandoned = False
         self._changed = threading.Condition()
         self.sender_waited_s = 0.0
         self.receiver_waited_s = 0.0
+        self.dropped = 0
 
     def put(self, item: T) -> bool:
         """Hand over an item, waiting while the queue is full; False if the receiver has gone."""
         with self._changed:
             start = time.perf_counter()
-            while len(self._items) >= self._capacity and not self._abandoned:
+            while self._may_drop is None and len(self._items) >= self._capacity and not self._abandoned:
                 self._changed.wait()
             self.sender_waited_s += time.perf_counter() - start
             if self._abandoned:
                 return False
             self._items.append(item)
+            if self._may_drop is not None:
+                self._drop_oldest(self._may_drop)
             self._changed.notify_all()
             return True
+
+    def _drop_oldest(self, may_drop: Callable[[T], bool]) -> None:
+        places = [place for place, item in enumerate(self._items) if may_drop(item)]
+        if len(places) > self._capacity:
+            del self._items[places[0]]
+            self.dropped += 1
 
     def close(self) -> None:
         """Sender: there are no more items."""

@@ -40,6 +40,9 @@ def segment_video(
 ) -> None:
     """Segment a video; decoding, inference and encoding overlap, and memory does not grow with its length.
 
+    A live source does not wait: frames for which inference is too slow are dropped (`StageTimes.dropped`), and the
+    others keep their times.
+
     If the video turns out to be cut off or damaged, and on Ctrl-C, the result holds the frames so far and is complete
     and playable before the exception is raised. After any other error there is no result file.
 
@@ -77,7 +80,13 @@ def segment_video(
                 on_result(class_map)
 
         try:
-            run_pipeline(reader, partial(_segment, segmenter, batch), sink, times=times)
+            run_pipeline(
+                reader,
+                partial(_segment, segmenter, batch),
+                sink,
+                times=times,
+                may_drop=_is_frame if reader.source.is_live else None,
+            )
         except (SourceError, KeyboardInterrupt) as exc:
             if frame_count == 0:
                 raise
@@ -91,6 +100,10 @@ _Write = Callable[[_Item, NDArray[np.uint8] | None], None]
 
 def _segment(segmenter: Segmenter, batch: int, items: Iterator[_Item]) -> Iterator[_Result]:
     return segment_items(segmenter, items, _frame_of, batch=batch)
+
+
+def _is_frame(item: _Item) -> bool:
+    return isinstance(item, TimedFrame)
 
 
 def _frame_of(item: _Item) -> NDArray[np.uint8] | None:

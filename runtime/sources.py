@@ -13,6 +13,9 @@ from .images import is_image
 _CAMERA_DEVICES = "/dev/video"
 _CAMERA_FORMAT = "v4l2"
 
+# Whoever sends these goes on at the speed of the clock; over HTTP there are files, and streams that wait.
+_LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp", "rtmps")
+
 
 @dataclass(frozen=True)
 class ImageSource:
@@ -43,6 +46,7 @@ class VideoSource:
         name: What results are named after, unless told otherwise.
         path: The file, if it is one.
         device_format: FFmpeg's name of the capture device's format, for a camera.
+        is_live: Whether its frames come at the speed of the clock, however fast they are read.
     """
 
     address: str
@@ -50,6 +54,7 @@ class VideoSource:
     name: str
     path: Path | None = None
     device_format: str | None = None
+    is_live: bool = False
 
 
 def find_source(text: str) -> ImageSource | VideoSource:
@@ -86,7 +91,9 @@ def _stream(url: str) -> VideoSource:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     name = Path(parts.path).stem or host.partition(":")[0] or "stream"
-    return VideoSource(url, label=f"{parts.scheme}://{host}{parts.path}", name=name)
+    return VideoSource(
+        url, label=f"{parts.scheme}://{host}{parts.path}", name=name, is_live=parts.scheme in _LIVE_SCHEMES
+    )
 
 
 def _camera(index: int) -> VideoSource:
@@ -97,7 +104,9 @@ def _camera(index: int) -> VideoSource:
             f"camera {index}: there is no {device}; "
             + (f"this machine has camera {', '.join(present)}" if present else "this machine has no camera")
         )
-    return VideoSource(str(device), label=f"camera {index}", name=f"camera{index}", device_format=_CAMERA_FORMAT)
+    return VideoSource(
+        str(device), label=f"camera {index}", name=f"camera{index}", device_format=_CAMERA_FORMAT, is_live=True
+    )
 
 
 def _folder(folder: Path) -> ImageSource:

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 from types import TracebackType
 
 import av
-import av.container
-import av.error
 import numpy as np
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
@@ -21,12 +18,12 @@ from typing_extensions import Self
 from .errors import SourceError
 from .sources import VideoSource
 from .spec import ChannelOrder, ImageSize
-from .truncation import is_truncated
 from .video_color import VideoColor
+from .video_opening import is_file_truncated, open_video, why
 from .video_orientation import Orientation
 from .video_overlay import has_planes_to_paint
 
-_NETWORK_TIMEOUT_S = 10.0
+_TIMEOUT_S = 10.0
 _ASSUMED_FPS = Fraction(25)  # only for frames without any time, of a stream without a rate
 
 # Their times count from the start of the file. Transport streams, network streams and cameras have a clock that
@@ -99,29 +96,32 @@ class VideoReader:
     Args:
         source: The video, camera or stream.
         channel_order: Order of the channels in the frames.
+        timeout_s: Seconds to wait for a stream to answer, and later for its next piece.
 
     Raises:
-        SourceError: If it cannot be opened, does not answer within 10 seconds, or has no frame.
+        SourceError: If it cannot be opened, does not answer in time, or has no frame.
     """
 
-    def __init__(self, source: VideoSource, *, channel_order: ChannelOrder = "rgb") -> None:
+    def __init__(
+        self, source: VideoSource, *, channel_order: ChannelOrder = "rgb", timeout_s: float = _TIMEOUT_S
+    ) -> None:
         self.source = source
+        self._timeout_s = timeout_s
         self._pixel_format = "rgb24" if channel_order == "rgb" else "bgr24"
         self._frames_decoded = 0
         self._packets_damaged = 0
-        self._truncated = source.path is not None and _is_file_truncated(source.path)
-        self._container = _open(source, truncated=self._truncated)
+        self._truncated = source.path is not None and is_file_truncated(source.path)
+        self._container = open_video(source, timeout_s=timeout_s, truncated=self._truncated)
         try:
             self._video = self._find_video()
             self._video.thread_type = "AUTO"
             self._video.codec_context.thread_count = codec_threads()
             self.audio: list[av.AudioStream] = list(self._container.streams.audio)
-            self._start_s = self._start_time()
             self._end = self._end_time()
             self._decoded = self._decode()
             self._head = self._until_first_frame()
-            first = self._head[-1]
-            assert isinstance(first, av.VideoFrame)
+            first = next(item for item in self._head if isinstance(item, av.VideoFrame))
+            self._start_s = self._start_time(first)
             self._orientation = Orientation.of(first)
             self._stored_size = ImageSize(first.height, first.width)
             self.facts = self._describe(first)
@@ -150,6 +150,7 @@ class VideoReader:
         last_pts: int | None = None
         for item in chain(self._head, self._decoded):
             if isinstance(item, AudioPacket):
+                self._move_to_start(item.packet)
                 yield item
                 continue
             frame = self._convert(item, last_pts)
@@ -162,11 +163,16 @@ class VideoReader:
                 return stream
         raise SourceError(f"{self.source.label}: there is no video in it")
 
-    def _start_time(self) -> Fraction:
+    def _start_time(self, first: av.VideoFrame) -> Fraction:
         """Time in seconds of the file's clock that becomes 0."""
         if self._container.format.name in _FORMATS_WITH_FILE_TIME:
             return Fraction(0)
-        return Fraction(self._container.start_time or 0, av.time_base)
+        start_s = Fraction(self._container.start_time or 0, av.time_base)
+        if first.pts is None:
+            return start_s
+        # FFmpeg takes the first time it meets, which in a stream may be that of a frame shown later.
+        assert self._video.time_base is not None
+        return min(start_s, first.pts * self._video.time_base)
 
     def _end_time(self) -> int | None:
         """Time at which the last frame ends, as the file gives it, in the video's time base."""
@@ -175,12 +181,29 @@ class VideoReader:
         return (self._video.start_time or 0) + self._video.duration
 
     def _until_first_frame(self) -> list[av.VideoFrame | AudioPacket]:
-        head = []
+        """What comes up to the first frame; up to the second one if the first has no time."""
+        head: list[av.VideoFrame | AudioPacket] = []
+        frames: list[av.VideoFrame] = []
         for item in self._decoded:
             head.append(item)
             if isinstance(item, av.VideoFrame):
-                return head
-        raise SourceError(f"{self.source.label}: the video has no frames")
+                frames.append(item)
+                if frames[0].pts is not None or len(frames) == 2:
+                    break
+        if not frames:
+            raise SourceError(f"{self.source.label}: the video has no frames")
+        if frames[0].pts is None and frames[-1].pts is not None:
+            # FFmpeg gives the time of an RTSP stream's first frame to the parameter sets that are sent before it.
+            frames[0].pts = frames[-1].pts - self._step()
+        return head
+
+    def _fps(self) -> Fraction | None:
+        return self._video.average_rate or self._video.guessed_rate or None
+
+    def _step(self) -> int:
+        """Time from one frame to the next."""
+        assert self._video.time_base is not None
+        return round(1 / ((self._fps() or _ASSUMED_FPS) * self._video.time_base))
 
     def _describe(self, first: av.VideoFrame) -> VideoFacts:
         stream = self._video
@@ -190,7 +213,7 @@ class VideoReader:
             size = ImageSize(size.width, size.height)
             pixel_aspect = 1 / pixel_aspect if pixel_aspect else None
         assert stream.time_base is not None
-        fps = stream.average_rate or stream.guessed_rate or None
+        fps = self._fps()
         duration_s: float | None = None
         if stream.duration:
             duration_s = float(stream.duration * stream.time_base)
@@ -214,11 +237,12 @@ class VideoReader:
                 if packet.stream.index == self._video.index:
                     yield from self._decode_packet(packet)
                 elif packet.dts is not None:  # the last, empty packet of a stream has no time
-                    self._move_to_start(packet)
                     yield AudioPacket(packet, tracks[packet.stream.index])
         except av.FFmpegError as exc:
+            yield from self._decode_packet(None)  # what the decoder still holds
+            broken = why(exc, self._timeout_s)
             raise SourceError(
-                f"{self.source.label}: broke off after {_frames(self._frames_decoded)} ({_reason(exc)})"
+                f"{self.source.label}: broke off after {_frames(self._frames_decoded)} ({broken})"
             ) from exc
         if self._truncated:
             raise SourceError(
@@ -231,8 +255,10 @@ class VideoReader:
                 f"{_frames(self._frames_decoded)} could be read. Fetch the file again"
             )
 
-    def _decode_packet(self, packet: av.Packet[Stream]) -> list[av.VideoFrame]:
-        if self._truncated and packet.is_corrupt:  # the packet at the cut would decode to half a picture
+    def _decode_packet(self, packet: av.Packet[Stream] | None) -> list[av.VideoFrame]:
+        if (
+            self._truncated and packet is not None and packet.is_corrupt
+        ):  # the packet at the cut would decode to half a picture
             return []
         try:
             frames = self._video.decode(packet)
@@ -256,8 +282,7 @@ class VideoReader:
         if frame.pts is not None:
             pts = frame.pts - round(self._start_s / facts.time_base)
         else:
-            step = round(1 / ((facts.fps or _ASSUMED_FPS) * facts.time_base))
-            pts = 0 if last_pts is None else last_pts + step
+            pts = 0 if last_pts is None else last_pts + self._step()
         if last_pts is not None:
             pts = max(pts, last_pts + 1)  # damaged files repeat times, which no container takes
         image = frame.to_ndarray(
@@ -275,42 +300,6 @@ class VideoReader:
         as_shown = self._orientation == Orientation() and (frame.height, frame.width) == image.shape[:2]
         decoded = frame if as_shown and has_planes_to_paint(frame, facts.color) else None
         return TimedFrame(self._orientation.apply(np.asarray(image, np.uint8)), pts, duration, decoded)
-
-
-def _is_file_truncated(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return is_truncated(file)
-    except OSError as exc:
-        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
-
-
-def _open(source: VideoSource, *, truncated: bool) -> av.container.InputContainer:
-    # Packets of RTSP over UDP get lost, and firewalls drop them.
-    options = {"rtsp_transport": "tcp"} if source.address.startswith("rtsp") else {}
-    timeout = _NETWORK_TIMEOUT_S if source.path is None else None
-    try:
-        return av.open(source.address, format=source.device_format, options=options, timeout=timeout)
-    except (av.FFmpegError, ValueError) as exc:
-        if source.path is None:
-            raise SourceError(f"{source.label}: cannot be opened ({_reason(exc)})") from exc
-        size = source.path.stat().st_size
-        if size == 0:
-            raise SourceError(f"{source.label}: empty (0 bytes); delete it or fetch it again") from exc
-        if truncated:
-            raise SourceError(
-                f"{source.label}: truncated after {size:,} bytes, before anything that can be shown; "
-                f"delete it or fetch it again"
-            ) from exc
-        if isinstance(exc, av.error.EOFError):
-            raise SourceError(f"{source.label}: ends before its first frame; delete it or fetch it again") from exc
-        raise SourceError(f"{source.label}: neither an image nor a video that can be read") from exc
-
-
-def _reason(exc: Exception) -> str:
-    if isinstance(exc, av.error.ExitError):  # FFmpeg was interrupted, which only the timeout does
-        return f"no answer within {_NETWORK_TIMEOUT_S:g} seconds"
-    return getattr(exc, "strerror", None) or str(exc)
 
 
 def _frames(count: int) -> str:

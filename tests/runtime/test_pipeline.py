@@ -97,6 +97,30 @@ def _failing(items: Iterable[int], at: int, error: type[BaseException] = _Broken
         yield item
 
 
+def test_a_source_that_goes_on_by_itself_never_waits_and_loses_the_oldest() -> None:
+    all_read = threading.Event()
+    times = StageTimes()
+    results: list[int] = []
+
+    def source() -> Iterator[int]:
+        yield from range(100)
+        all_read.set()
+
+    def busy_meanwhile(items: Iterator[int]) -> Iterator[int]:
+        yield next(items)
+        assert all_read.wait(5), "the source waited"
+        yield from items
+
+    run_pipeline(source(), busy_meanwhile, results.append, times=times, may_drop=lambda item: item % 10 > 0)
+
+    kept = [item for item in results if item % 10]
+    assert [item for item in results if item % 10 == 0] == list(range(0, 100, 10))
+    assert kept[-QUEUE_CAPACITY:] == [97, 98, 99]
+    assert len(kept) <= QUEUE_CAPACITY + 1  # and perhaps the first that was taken
+    assert results == sorted(results)
+    assert times.dropped == 100 - len(results)
+
+
 def test_an_error_of_the_source_comes_after_everything_read_before() -> None:
     results: list[int] = []
 

@@ -70,7 +70,24 @@ def test_any_other_file_is_a_video(tmp_path: Path) -> None:
     ],
 )
 def test_urls_lose_their_secrets_in_messages(url: str, label: str, name: str) -> None:
-    assert find_source(url) == VideoSource(url, label=label, name=name)
+    source = find_source(url)
+
+    assert isinstance(source, VideoSource)
+    assert (source.address, source.label, source.name, source.path) == (url, label, name, None)
+
+
+def test_streams_that_do_not_wait_are_told_from_files(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+
+    def is_live(text: str) -> bool:
+        source = find_source(text)
+        assert isinstance(source, VideoSource)
+        return source.is_live
+
+    assert is_live("rtsp://camera/1")
+    assert is_live("RTSPS://camera/1")
+    assert not is_live("https://example.org/clip.mp4")
+    assert not is_live(str(tmp_path / "clip.mp4"))
 
 
 def test_nothing_there(tmp_path: Path, folder: Path) -> None:
