@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def segment_items(
-    segmenter: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    segmenter: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | None],
     items: Iterable[Item],
     frame_of: Callable[[Item], NDArray[np.uint8] | None],
     *,
@@ -21,7 +22,8 @@ def segment_items(
     """Each item with the class map of its frame, in order.
 
     Args:
-        segmenter: Turns frames (N, H, W, 3) into class maps (N, H, W), and one frame (H, W, 3) into one class map.
+        segmenter: Turns frames (N, H, W, 3) into class maps (N, H, W), and one frame (H, W, 3) into one class map; into
+            None if it does not take frames of their size: their class maps are None too.
         items: What to work through.
         frame_of: The frame of an item, uint8 (H, W, 3), or None for an item that has none: its class map is None too.
         batch: Number of frames of the same size to hand over together, if they follow each other directly.
@@ -43,13 +45,15 @@ def segment_items(
 
 
 def _segment(
-    segmenter: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    segmenter: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | None],
     waiting: list[tuple[Item, NDArray[np.uint8] | None]],
     frames: list[NDArray[np.uint8]],
 ) -> Iterator[tuple[Item, NDArray[np.uint8] | None]]:
+    class_maps: Iterator[NDArray[np.uint8] | None]
     if len(frames) == 1:  # no copy into a batch
         class_maps = iter([segmenter(frames[0])])
     else:
-        class_maps = iter(segmenter(np.stack(frames)) if frames else [])
+        results = segmenter(np.stack(frames)) if frames else None
+        class_maps = repeat(None) if results is None else iter(results)
     for item, frame in waiting:
         yield item, None if frame is None else next(class_maps)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fcnrt.runtime.errors import InferenceError, OutputError
+from fcnrt.runtime.errors import FrameError, InferenceError, OutputError
 from fcnrt.runtime.images import read_image, write_image
 from fcnrt.runtime.overlay import ClassPainter
 from fcnrt.runtime.segment_images import segment_images
@@ -79,6 +79,32 @@ def test_broken_images_do_not_stop_the_others(files: list[Path], make_segmenter:
     ]
     assert seen == [True, False, True, False, True]
     assert sorted(path.name for path in _outputs(files)[0].parent.iterdir()) == ["0.png", "2.png", "4.png"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 10])
+def test_images_that_an_engine_does_not_take_do_not_stop_the_others(
+    files: list[Path], make_segmenter: MakeSegmenter, batch: int
+) -> None:
+    write_image(files[3], _picture(3, height=26))
+
+    def refuse(number: int, frames: NDArray[np.uint8]) -> None:
+        if frames.shape[1] == 26:
+            raise FrameError("frames of 26x30 are outside the sizes this engine was built for")
+
+    seen: list[bool] = []
+    failures = segment_images(
+        make_segmenter(refuse),
+        files,
+        _outputs(files),
+        batch=batch,
+        on_result=lambda class_map: seen.append(class_map is not None),
+    )
+
+    assert [str(failure) for failure in failures] == [
+        f"{file}: frames of 26x30 are outside the sizes this engine was built for" for file in files[2:4]
+    ]
+    assert seen == [True, True, False, False, True]
+    assert sorted(path.name for path in _outputs(files)[0].parent.iterdir()) == ["0.png", "1.png", "4.png"]
 
 
 def test_results_that_cannot_be_written_stop_it(files: list[Path], make_segmenter: MakeSegmenter) -> None:
