@@ -64,7 +64,7 @@ def build(
         str | None,
         typer.Option(
             metavar="FILE|off",
-            help="Measurements kept for the next build; in the user's cache if not given.",
+            help="TensorRT's measurements, kept for the next build; in the user's cache if not given.",
             show_default=False,
         ),
     ] = None,

@@ -176,6 +176,8 @@ def build_engine(
     library, gpu = machine or choose_machine(options.target)
     if options.compute_capabilities and library.flavor != "tensorrt_rtx":
         raise EngineBuildError(f"compute capabilities cannot be chosen with {library}; use --target rtx")
+    if options.timing_cache is not None and library.flavor != "tensorrt":
+        raise EngineBuildError(f"{library} measures nothing when it builds and keeps no timing cache; leave it out")
     key = engine_key(onnx_path, options, library, gpu)
     parsed = parse_onnx(onnx_path, library)
     convolutions = count_convolutions(parsed, header.spec)

@@ -174,6 +174,14 @@ def test_unknown_compute_capability(library: TensorRtLibrary, tiny_model: Path, 
         build_engine(tiny_model, tmp_path / "tiny.engine", options, machine=(library, None))
 
 
+def test_tensorrt_rtx_keeps_no_timing_cache(library: TensorRtLibrary, tiny_model: Path, tmp_path: Path) -> None:
+    options = EngineOptions(timing_cache=tmp_path / "measured.cache")
+    with pytest.raises(EngineBuildError, match=r"TensorRT-RTX .* keeps no timing cache; leave it out"):
+        build_engine(tiny_model, tmp_path / "tiny.engine", options, machine=(library, None))
+    build_engine(tiny_model, tmp_path / "tiny.engine", EngineOptions(use_timing_cache=False), machine=(library, None))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.engine", "tiny.engine.json"]
+
+
 def test_names_the_node_that_tensorrt_cannot_take(library: TensorRtLibrary, tiny_spec, tmp_path: Path) -> None:
     nodes = [helper.make_node("Resize", ["planes", "", "scales"], ["logits"], name="blur", mode="linear", antialias=1)]
     scales = onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
