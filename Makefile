@@ -6,13 +6,14 @@ TENSORRT_BINDINGS := tensorrt_cu12_bindings==10.0.1 tensorrt_cu12_bindings==10.1
 TRITON := nvidia-pytriton tritonclient grpcio "protobuf<7" python-rapidjson
 
 # The demo's files are made once and again when what they are made from changes.
-.PHONY: help install demo test check format lint types layers benchmark clean
+.PHONY: help install demo test check format lint types layers benchmark gpu-check gpu-check-models clean
 
 help:
 	@echo "make demo       segment a short video with an exported FCN-8s; results under out/"
 	@echo "make test       the tests"
 	@echo "make check      format, lint, types, import layers, tests"
 	@echo "make benchmark  speed and memory on this machine, into benchmarks/results/"
+	@echo "make gpu-check  everything that needs a GPU, with this machine's own Python: nothing is installed"
 	@echo "make install    only the development environment, .venv"
 
 $(VENV)/installed: pyproject.toml
@@ -71,6 +72,17 @@ layers: install
 
 benchmark: install
 	$(BIN)/python -m fcnrt.benchmarks.run
+
+# With the machine's own Python, which has PyTorch but not fcnrt: the package is this folder by another name, and its
+# metadata are two lines.
+gpu-check:
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && ln -s "$(CURDIR)" "$$folder/fcnrt" && \
+	mkdir "$$folder/fcnrt.dist-info" && \
+	sed -n -e '1i Name: fcnrt' -e 's/^version = "\(.*\)"/Version: \1/p' pyproject.toml > "$$folder/fcnrt.dist-info/METADATA" && \
+	PYTHONPATH="$$folder$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m fcnrt.benchmarks.gpu_check $(GPU_CHECK)
+
+gpu-check-models: install
+	$(BIN)/python -m fcnrt.benchmarks.gpu_check_models out/gpu-check
 
 clean:
 	rm -rf $(VENV) build out

@@ -13,8 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..runtime.runners.cores import usable_cores
+from ..runtime.runners.gpu import list_gpus, load_driver
 
-_PACKAGES = ("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "openvino", "av")
+_PACKAGES = (
+    *("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "openvino", "av"),
+    *("tensorrt", "triton", "cuda-bindings", "nvidia-cudnn-cu13"),
+)
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
 _ROOT = Path(__file__).resolve().parent.parent
 _BUSY_PER_PROCESSOR = 0.25  # other work in this share of the machine shows in every figure
@@ -36,6 +40,7 @@ class Environment:
         thread_settings: Environment variables that change how many threads backends start.
         commit: Commit of the source, followed by ``+`` if it was changed since; None if it is not a git checkout.
         load_average: Processes that were running in the minute before the measurement, on average.
+        gpus: The NVIDIA GPUs with their compute capability, in CUDA's order.
     """
 
     date: str
@@ -49,6 +54,10 @@ class Environment:
     thread_settings: Mapping[str, str]
     commit: str | None
     load_average: float
+    gpus: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gpus", tuple(self.gpus))  # JSON has lists
 
     @classmethod
     def here(cls) -> Environment:
@@ -65,6 +74,7 @@ class Environment:
             thread_settings={name: os.environ[name] for name in _THREAD_SETTINGS if name in os.environ},
             commit=_commit(_ROOT),
             load_average=round(os.getloadavg()[0], 2),
+            gpus=tuple(map(str, list_gpus(load_driver()))),
         )
 
     @property

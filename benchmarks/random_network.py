@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
-from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.fcn import FCN, FCNConfig
 from ..fcn_models.voc import VOC_CLASSES, voc_palette
 
+if TYPE_CHECKING:
+    from ..fcn_models.checkpoint import Checkpoint
 
-def random_checkpoint(config: FCNConfig, *, seed: int = 0) -> Checkpoint:
+
+def random_network(config: FCNConfig, *, seed: int = 0) -> FCN:
     """A network with random weights that behaves like a trained one as far as arithmetic goes.
 
     He initialisation keeps activations at the same scale through all layers. The score layers look at differences
@@ -32,9 +36,16 @@ def random_checkpoint(config: FCNConfig, *, seed: int = 0) -> Checkpoint:
             if name.startswith("score"):
                 with torch.no_grad():
                     layer.weight -= layer.weight.mean(1, keepdim=True)
+    return model
+
+
+def random_checkpoint(config: FCNConfig, *, seed: int = 0) -> Checkpoint:
+    """A `random_network` with what belongs to a checkpoint besides."""
+    from ..fcn_models.checkpoint import Checkpoint  # reads files, with a package that a network alone does not need
+
     count = config.num_classes
     return Checkpoint(
-        model=model,
+        model=random_network(config, seed=seed),
         preprocessing="imagenet_rgb",
         class_names=VOC_CLASSES if count == len(VOC_CLASSES) else tuple(f"class {index}" for index in range(count)),
         palette=voc_palette()[:count],

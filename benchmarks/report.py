@@ -87,10 +87,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that one run of the benchmarks found."""
+    """Everything that one run of the benchmarks found.
+
+    Attributes:
+        environment: Where it was measured.
+        rows: What was measured.
+        notes: What the reader must know besides, one sentence each.
+    """
 
     environment: Environment
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The report as JSON, with summaries and verdicts written out for readers that are no fcnrt."""
@@ -100,7 +107,7 @@ class Report:
             data["summary"] = row.summary()
             data["outcomes"] = [{**asdict(outcome), "met": outcome.met} for outcome in row.outcomes]
             rows.append(data)
-        document = {"format": _FORMAT, "environment": asdict(self.environment), "rows": rows}
+        document = {"format": _FORMAT, "environment": asdict(self.environment), "rows": rows, "notes": self.notes}
         return format_samples(document, indent=2)
 
     def write(self, path: Path) -> None:
@@ -124,7 +131,8 @@ class Report:
             if document["format"] != _FORMAT:
                 raise SourceError(f"{path}: a report of format {document['format']}; this fcnrt reads {_FORMAT}")
             rows = tuple(_row(data) for data in document["rows"])
-            return cls(environment=Environment(**document["environment"]), rows=rows)
+            notes = tuple(map(str, document.get("notes", ())))
+            return cls(environment=Environment(**document["environment"]), rows=rows, notes=notes)
         except OSError as exc:
             raise SourceError(f"{path}: cannot be read ({exc.strerror}); measure with: make benchmark") from exc
         except (ValueError, TypeError, KeyError) as exc:

@@ -26,7 +26,8 @@ ROW = Row(
 
 
 def report() -> Report:
-    return Report(environment=Environment.here(), rows=(ROW, dataclasses.replace(ROW, name="second")))
+    rows = (ROW, dataclasses.replace(ROW, name="second"))
+    return Report(environment=Environment.here(), rows=rows, notes=("one GPU was asleep",))
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_the_json_holds_samples_summaries_and_verdicts(tmp_path: Path) -> None:
     document = json.loads(report().to_json())
-    assert list(document) == ["format", "environment", "rows"]
+    assert list(document) == ["format", "environment", "rows", "notes"]
     row = document["rows"][0]
     assert row["samples"]["fcnrt"] == [1, 2, 3.1235]
     assert row["summary"]["other"] == {"median": 4, "p90": pytest.approx(5.6), "p99": pytest.approx(5.96)}
