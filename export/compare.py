@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -16,11 +16,20 @@ from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
 from ..runtime.errors import ParityError
+from ..runtime.onnx_header import read_onnx_header
+from ..runtime.runners._onnxruntime import OnnxRuntimeRunner
+from ..runtime.runners.device import Device
 from ..runtime.segmenter import Prediction, Segmenter
-from ..runtime.spec import ImageSize, ModelSpec, Precision
-from .lowering import emulate_half, fold_input_scale, scale_activations, without_batch_norm
+from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
+from .lowering import emulate_half, fold_input_scale, scale_activations, sharing_weights, without_batch_norm
+from .onnx_file import saved_beside
 from .reference import reference_logits
 from .sample_frames import sample_frame
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_LARGE = 1 << 28  # bytes of a file that is compared with an eye on the memory
 
 COMPARED_SIZES = tuple(
     # From a single pixel, through less than one cell of 32, thin strips and whole multiples, to odd and large.
@@ -83,7 +92,7 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
 
     Args:
         path: The exported file.
-        graph: Its contents.
+        graph: Its contents; the weights may be left in the file (`refer`).
         checkpoint: The module and its pre-processing.
         margin: Row and column of the argmax's input where the image begins.
 
@@ -97,48 +106,79 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
     """
     preprocessing = PREPROCESSING[checkpoint.preprocessing]
     unscaled = dataclasses.replace(preprocessing, scale=(1.0, 1.0, 1.0))
-    results, half_results = [], []
-    with Segmenter.open(path, device="cpu") as segment:
-        spec = segment.spec
-        argmax_input = _open_argmax_input(graph)
-        half = _half_precision_model(checkpoint.model, preprocessing, spec) if spec.precision == "fp16" else None
-        for index, size in enumerate(COMPARED_SIZES):
-            batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
-            rgb = np.stack([sample_frame(size, index + i) for i in range(batch)])
-            frames = rgb if spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
-            expected = reference_logits(checkpoint.model, preprocessing, rgb)
-            if half is not None:
-                rounded = reference_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2
-                half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
-                _check(half_results[-1], spec.precision, "the network in half precision")
-            logits = argmax_input(frames)[:, :, margin : margin + size.height, margin : margin + size.width]
-            logits = logits * 2.0**-spec.activation_scale_log2
-            prediction = segment.predict(frames)
-            results.append(_compare(size, expected, logits, prediction.class_map))
-            _check(results[-1], spec.precision, "the exported graph")
-            _check_further_outputs(size, logits, prediction)
+    spec = read_onnx_header(path).spec
+    half = _half_precision_model(checkpoint.model, preprocessing, spec) if spec.precision == "fp16" else None
+    # What holds the weights comes one after the other: the module, the file, the graph with its argmax open.
+    references, half_results = [], []
+    for index, size in enumerate(COMPARED_SIZES):
+        rgb = _frames(index, "rgb")
+        expected = reference_logits(checkpoint.model, preprocessing, rgb)
+        references.append(expected)
+        if half is not None:
+            rounded = reference_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2
+            half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
+            _check(half_results[-1], spec.precision, "the network in half precision")
+    del half
+    with open_for_comparison(path) as segment:
+        predictions = [segment.predict(_frames(index, spec.channel_order)) for index in range(len(COMPARED_SIZES))]
+    argmax_input = _open_argmax_input(path, graph)
+    results = []
+    for index, (size, expected, prediction) in enumerate(zip(COMPARED_SIZES, references, predictions, strict=True)):
+        logits = argmax_input(_frames(index, spec.channel_order))
+        logits = logits[:, :, margin : margin + size.height, margin : margin + size.width]
+        logits = logits * 2.0**-spec.activation_scale_log2
+        results.append(_compare(size, expected, logits, prediction.class_map))
+        _check(results[-1], spec.precision, "the exported graph")
+        _check_further_outputs(size, logits, prediction)
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
+
+
+def open_for_comparison(path: Path) -> Segmenter:
+    """An exported file on the CPU, as users open it; a large one without what takes the most memory.
+
+    While ONNX Runtime rearranges weights for its quickest kernels, it needs four times their memory.
+    """
+    if path.stat().st_size < _LARGE:
+        return Segmenter.open(path, device="cpu")
+    return Segmenter(OnnxRuntimeRunner(_open_session(path, path), read_onnx_header(path).spec, Device("cpu")))
+
+
+def _open_session(path: Path, model: Path) -> onnxruntime.InferenceSession:
+    """A session on the CPU of `model`, for comparisons with the exported file `path`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if path.stat().st_size >= _LARGE:
+        options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:
+    """The frames of a compared size, uint8 (N, H, W, 3)."""
+    batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
+    rgb = np.stack([sample_frame(COMPARED_SIZES[index], index + i) for i in range(batch)])
+    return rgb if channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
 
 
 def _half_precision_model(model: Network, preprocessing: Preprocessing, spec: ModelSpec) -> Network:
     """The network as the graph holds it, the input's scale inside the first weights, with half precision emulated."""
-    half = copy.deepcopy(without_batch_norm(model))
+    half = sharing_weights(without_batch_norm(model))
     fold_input_scale(half, preprocessing.scale)
     scale_activations(half, spec.activation_scale_log2)
     emulate_half(half)
     return half
 
 
-def _open_argmax_input(graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _open_argmax_input(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """A function that computes what the graph's argmax looks at: logits of the frame, with a margin around."""
-    import onnxruntime
-
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
     name = next(node.input[0] for node in probe.graph.node if node.op_type == "ArgMax")
     if all(output.name != name for output in probe.graph.output):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    with saved_beside(path, probe) as file:
+        session = _open_session(path, file)
     return lambda frames: session.run([name], {"image": frames})[0]
 
 

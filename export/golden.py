@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import ParityError
-from ..runtime.segmenter import Segmenter
 from ..runtime.self_test import GoldenFrame, SelfTest, golden_frame, run_self_test
 from ..runtime.spec import ImageSize, Precision
-from .compare import LOGIT_RTOL
+from .compare import LOGIT_RTOL, open_for_comparison
 from .reference import reference_logits
 
 # Multiples of 32 and not, higher than wide and wider than high: what is wrong with sizes shows. The last one is large
@@ -39,7 +38,7 @@ def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
     Raises:
         ParityError: If it fails.
     """
-    with Segmenter.open(path, device="cpu") as segment:
+    with open_for_comparison(path) as segment:
         result = run_self_test(segment, self_test, channel_order=segment.spec.channel_order)
     if not result.passed:
         raise ParityError(

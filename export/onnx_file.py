@@ -99,7 +99,8 @@ def saved_beside(path: Path, model: onnx.ModelProto) -> Iterator[Path]:
 
 def _head(tensor: onnx.TensorProto) -> bytes:
     """What describes a tensor, without its values."""
-    return onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims).SerializeToString()
+    head = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    return bytes(head.SerializeToString())
 
 
 def _field(number: int, length: int) -> bytes:

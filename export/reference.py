@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.nn.functional import conv2d
 
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+
+_SLICE = 1 << 25  # bytes of weights that a convolution works with at a time
 
 
 def normalize(frames: NDArray[np.uint8], preprocessing: Preprocessing) -> torch.Tensor:
@@ -27,4 +35,36 @@ def normalize_images(images: torch.Tensor, preprocessing: Preprocessing) -> torc
 @torch.no_grad()
 def reference_logits(model: Network, preprocessing: Preprocessing, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits of RGB frames, float32 (N, classes, H, W), computed by the module itself."""
-    return model(normalize(frames, preprocessing)).numpy()  # type: ignore[no-any-return]
+    with _large_layers_in_slices(model):
+        return model(normalize(frames, preprocessing)).numpy()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _large_layers_in_slices(model: Network) -> Iterator[None]:
+    """Let convolutions with large weights compute some of their output channels at a time.
+
+    In every call oneDNN rearranges the weights of a convolution, twice; fc6 of a VGG16 has 411 MB.
+    """
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.weight.nbytes > 2 * _SLICE
+    ]
+    for layer in layers:
+        layer.forward = partial(_in_slices, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _in_slices(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    weight, bias = layer.weight, layer.bias
+    step = max(1, round(_SLICE / weight[0].nbytes))
+    slices = []
+    for start in range(0, len(weight), step):
+        part = slice(start, start + step)
+        part_bias = None if bias is None else bias[part]
+        slices.append(conv2d(x, weight[part], part_bias, layer.stride, layer.padding, layer.dilation))
+    return torch.cat(slices, 1)

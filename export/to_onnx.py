@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
+from onnxscript import ir
 
 from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
@@ -23,6 +26,7 @@ from .activations import half_precision_scale, largest_activation
 from .compare import ParityReport, compare_with_pytorch
 from .deployable import Deployable
 from .golden import make_self_test, require_self_test_passed
+from .onnx_file import Place, check_onnx, refer, write_onnx
 from .quantize_search import QuantizationReport, quantize_within_limit
 from .sample_frames import calibration_frames
 
@@ -30,6 +34,8 @@ OPSETS = range(18, 24)
 """Operator sets that can be written: older ones lack operators the exporter uses, newer ones TensorRT does not read."""
 
 DEFAULT_OPSET = 20  # read by ONNX Runtime >= 1.18 and TensorRT >= 10, which JetPack 6 has
+
+_WEIGHT = 1024  # bytes from which on a constant of the graph is a weight, and not copied on the way to the file
 
 _DIMENSIONS: dict[str, tuple[str | None, ...]] = {
     "image": ("batch", "height", "width", None),
@@ -130,13 +136,16 @@ def export_onnx(
             channel_order=channel_order,
             activation_scale_log2=scale_log2,
         )
-        graph = _trace(deployable, opset)
+        # Quantising works on the weights inside the graph; otherwise they stay where they are, in PyTorch's memory.
+        graph, weights = _trace(deployable, opset, apart=precision != "int8")
         self_test = make_self_test(checkpoint, precision)
         _tidy(graph, spec.variant)
         # What INT8 is made from is proven first: a mistake there must not hide behind the rounding.
-        _write(graph, replace(spec, precision="fp32") if precision == "int8" else spec, self_test, temporary)
+        written = replace(spec, precision="fp32") if precision == "int8" else spec
+        places = _write(graph, weights, written, self_test, temporary)
         progress("comparing with PyTorch")
-        parity = compare_with_pytorch(temporary, graph, checkpoint, margin=deployable.margin)
+        referring = refer(graph, places, temporary.name)
+        parity = compare_with_pytorch(temporary, referring, checkpoint, margin=deployable.margin)
         quantization = None
         if precision == "int8":
             assert calibration is not None
@@ -148,7 +157,7 @@ def export_onnx(
                 channel_order=channel_order,
                 progress=progress,
             )
-            _write(graph, spec, self_test, temporary)
+            _write(graph, {}, spec, self_test, temporary)
         require_self_test_passed(temporary, self_test)
     return ExportResult(
         path=path,
@@ -174,7 +183,10 @@ def _check_options(precision: str, outputs: Sequence[str], channel_order: str, o
         raise ValueError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, got {opset}")
 
 
-def _trace(deployable: Deployable, opset: int) -> onnx.ModelProto:
+def _trace(
+    deployable: Deployable, opset: int, *, apart: bool
+) -> tuple[onnx.ModelProto, dict[str, NDArray[np.generic]]]:
+    """The graph, and if they are to be apart from it, the weights by tidy name: PyTorch's own memory, not copied."""
     # A traced size hides mistakes if it is a round one: 97 and 131 are prime, nothing divides evenly.
     example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
     dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
@@ -197,7 +209,22 @@ def _trace(deployable: Deployable, opset: int) -> onnx.ModelProto:
     finally:
         exporter_log.setLevel(level)
     assert program is not None
-    return program.model_proto
+    weights: dict[str, NDArray[np.generic]] = {}
+    if not apart:
+        return program.model_proto, weights
+    for name, value in program.model.graph.initializers.items():
+        tensor = value.const_value
+        assert tensor is not None
+        if tensor.nbytes >= _WEIGHT:
+            weight = np.ascontiguousarray(tensor.numpy())
+            weights[_tidy_name(name)] = weight
+            value.const_value = ir.ExternalTensor("", 0, 0, tensor.dtype, shape=ir.Shape(weight.shape), name=name)
+    graph = ir.serde.serialize_model(program.model)
+    for initializer in graph.graph.initializer:
+        if initializer.data_location == onnx.TensorProto.EXTERNAL:
+            del initializer.external_data[:]
+            initializer.ClearField("data_location")
+    return graph, weights
 
 
 def _tidy(graph: onnx.ModelProto, variant: str) -> None:
@@ -225,12 +252,19 @@ def _tidy(graph: onnx.ModelProto, variant: str) -> None:
     body.name = variant
 
 
-def _write(graph: onnx.ModelProto, spec: ModelSpec, self_test: SelfTest, path: Path) -> None:
-    """Write the graph with its metadata."""
+def _write(
+    graph: onnx.ModelProto,
+    weights: Mapping[str, NDArray[np.generic]],
+    spec: ModelSpec,
+    self_test: SelfTest,
+    path: Path,
+) -> dict[str, Place]:
+    """Write the graph with its metadata; returns where the weights lie that are apart from the graph."""
     graph.producer_name, graph.producer_version = "fcnrt", spec.fcnrt_version
     onnx.helper.set_model_props(graph, {METADATA_KEY: spec.to_json(), SELF_TEST_KEY: self_test.to_json()})
-    onnx.checker.check_model(graph)
-    onnx.save(graph, path)
+    places = write_onnx(path, graph, weights)
+    check_onnx(path, refer(graph, places, path.name))
+    return places
 
 
 def _tidy_name(parameter: str) -> str:

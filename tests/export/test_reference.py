@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fcnrt.export import compare, reference
+from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.preprocessing import PREPROCESSING
+
+
+def test_layers_in_slices_compute_the_same(make_checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_checkpoint().model
+    frames = np.random.default_rng(0).integers(0, 256, (2, 33, 65, 3), np.uint8)
+    whole = reference.reference_logits(model, PREPROCESSING["imagenet_rgb"], frames)
+    monkeypatch.setattr(reference, "_SLICE", 40_000)  # fc6 then has several, of which the last is smaller
+    calls = []
+    model.fc6.register_forward_hook(lambda *_: calls.append("forward" in vars(model.fc6)))
+    sliced = reference.reference_logits(model, PREPROCESSING["imagenet_rgb"], frames)
+    assert calls == [True]
+    assert "forward" not in vars(model.fc6)
+    np.testing.assert_allclose(sliced, whole, rtol=0, atol=1e-5 * float(np.abs(whole).max()))
+
+
+def test_a_large_file_is_compared_as_well(make_checkpoint, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_LARGE", 1)
+    result = export_onnx(make_checkpoint(), tmp_path / "net.onnx", outputs=("class_map", "logits"))
+    assert sum(size.differing for size in result.parity.sizes) <= 10
