@@ -24,7 +24,7 @@ from ..runtime.runners import Backend
 from ..runtime.segment_images import segment_images
 from ..runtime.spec import ImageSize, ModelSpec
 from .accuracy import measure_accuracy
-from .bench_report import Accuracy, BenchReport, Scope, Series
+from .bench_report import ROUNDS_PER_PASS, Accuracy, BenchReport, Scope, Series
 from .environment import Environment
 from .line_up import open_line_up
 from .probe import Probe, probe
@@ -44,6 +44,7 @@ DEFAULT_SCENES = 200
 # Enough for a percentile to mean something, few enough for networks that take seconds.
 _MOST_ROUNDS, _FEWEST_ROUNDS = 60, 10
 _BUDGET_S = 30.0  # for one size; what it buys in rounds depends on the network
+_FEWEST_PASSES = 3
 _SLOW_ROUND_S = 4.0
 _WARM_UP_OF_SLOW = WarmUp(window=2, max_rounds=6)
 _NO_WARM_UP = WarmUp(max_rounds=0)  # the calls before were one
@@ -64,12 +65,12 @@ class BenchSettings:
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: every kind of device that works here.
         data: PASCAL VOC folder to measure the accuracy on; synthetic scenes if None.
         scenes: Pictures to measure the accuracy on.
-        rounds: Measured calls in each scope; as many as a few ten seconds allow if None.
+        rounds: Measured calls in each scope, `ROUNDS_PER_PASS` for each pass from file to file; as many as half a
+            minute allows if None.
         reference: The checkpoint that the models were exported from; see `open_line_up`.
         peers: Whether other ways to run the reference take part.
         scene_size: Size of the synthetic scenes.
         files: Pictures in a pass from file to file.
-        passes: Passes from file to file.
         warm_up: When to begin measuring; depends on how long a round takes if None.
     """
 
@@ -84,8 +85,7 @@ class BenchSettings:
     reference: Path | None = None
     peers: bool = False
     scene_size: ImageSize = SCENE_SIZE
-    files: int = 12
-    passes: int = 3
+    files: int = 6
     warm_up: WarmUp | None = None
 
 
@@ -136,9 +136,11 @@ def run_bench(
         for index, (size, batch) in enumerate(points):
             done = 0.1 + 0.5 * index / len(points)
             progress(done, f"speed at {size}{f', batch {batch}' if batch > 1 else ''}")
-            series += _measure_calls(entries, size, batch, settings)
-            progress(done + 0.4 / len(points), f"from file to file at {size}")
-            series += _measure_pipeline(entries, size, batch, settings, Path(folder) / str(index))
+            calls = _measure_calls(entries, size, batch, settings)
+            progress(done + 0.3 / len(points), f"from file to file at {size}")
+            passes = max(_FEWEST_PASSES, len(calls[0].samples_ms) // ROUNDS_PER_PASS)
+            series += calls
+            series += _measure_pipeline(entries, size, batch, settings.files, passes, Path(folder) / str(index))
         accuracy = _measure_accuracy(entries, chain(_timed_frames(points), pictures), labelled, settings, progress)
     if environment.busy:
         notes.append(
@@ -196,11 +198,11 @@ def _measure_calls(entries: Sequence[Entry], size: ImageSize, batch: int, settin
 
 
 def _measure_pipeline(
-    entries: Sequence[Entry], size: ImageSize, batch: int, settings: BenchSettings, folder: Path
+    entries: Sequence[Entry], size: ImageSize, batch: int, count: int, passes: int, folder: Path
 ) -> list[Series]:
     """The scope `pipeline`: all files of a folder, again and again."""
     folder.mkdir()
-    files = [folder / f"{index:03}.jpg" for index in range(settings.files)]
+    files = [folder / f"{index:03}.jpg" for index in range(count)]
     for index, file in enumerate(files):
         write_image(file, render_scene(HELD_OUT_SEED, index, size).image)
     outputs = [file.with_suffix(".png") for file in files]
@@ -209,7 +211,7 @@ def _measure_pipeline(
         return lambda: segment_images(entry.subject.segmenter, files, outputs, save="classes", batch=batch)
 
     calls = {entry.member.name: pass_of(entry) for entry in entries}
-    timing = measure_alternately(calls, rounds=settings.passes, warm_up=_NO_WARM_UP)
+    timing = measure_alternately(calls, rounds=passes, warm_up=_NO_WARM_UP)
     return [_series(timing, name, name, "pipeline", size=size, batch=batch, frames=len(files)) for name in calls]
 
 

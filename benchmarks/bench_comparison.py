@@ -1,9 +1,9 @@
 """Two runs of `fcnrt bench` against each other: has anything become slower, and is the evidence good enough to say so?
 
-The quantity is the ratio of medians, new over old, of each series that both runs hold. Its interval comes from a moving
-block bootstrap: calls that follow each other share the state of the machine, so resampling them one by one would make
-the interval too narrow. Its confidence is 95 % for all series together (Bonferroni), so that many series do not
-raise false alarms.
+The quantity is the ratio of medians, new over old, of each of fcnrt's series that both runs hold. Its interval comes
+from a moving block bootstrap: calls that follow each other share the state of the machine, so resampling them one by
+one would make the interval too narrow. Its confidence is 95 % for all series together (Bonferroni), so that many series
+do not raise false alarms.
 
 A limit of 5 % means: a slowdown of 5 % must not pass, equal runs must not fail. So
 
@@ -11,24 +11,28 @@ A limit of 5 % means: a slowdown of 5 % must not pass, equal runs must not fail.
   two processes differ by a little that no interval from within one of them can know, such as where memory happened to
   lie: the last fifth of the limit is left to that;
 - otherwise it fails if the whole interval lies above 1: it is slower for certain, and perhaps by 5 %;
-- otherwise noise hides the answer. Whichever is nearer to the measured ratio then decides, no slowdown or one of 5 %,
-  because that errs as rarely on either side as the samples allow; and the result is marked as unclear.
+- otherwise, and where there are fewer samples than such a confidence takes, noise hides the answer. Whichever is nearer
+  to the measured ratio then decides, no slowdown or one of 5 %, because that errs as rarely on either side as the
+  samples allow; the result is marked as unclear, with how many rounds would have told.
 
 Demanding an interval wholly above the limit instead would pass half of all slowdowns that are exactly as large as it.
+
+PyTorch and the peers are no work of fcnrt's and are not judged. They were called in the same rounds: where one of them
+became slower as well, or faster, it is the machine that changed, and that is said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, log2, sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import SourceError
-from .bench_report import BenchReport, Series
+from .bench_report import ROUNDS_PER_PASS, BenchReport, Series
 from .ratio import Ratio
 
 _CONFIDENCE = 0.95
@@ -36,8 +40,10 @@ _RESAMPLES = 4000
 _MOST_RESAMPLED = 2_000_000  # numbers at once: bounds the memory
 _SEED = 0  # fixed: the same files always give the same verdict
 _CLEARLY_BELOW = 0.8  # of the limit
+# An interval that reaches so far to either side of a ratio is told from both 1 and the limit, wherever the ratio lies.
+_TELLING_HALF_WIDTH = 0.4  # of the limit
 
-Outcome = Literal["pass", "fail", "unclear pass", "unclear fail"]
+Outcome = Literal["pass", "fail", "unclear pass", "unclear fail", "not judged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +55,14 @@ class SeriesChange:
         new: The later times.
         ratio: Median of the new times over that of the old, with its interval; above 1 is slower.
         outcome: Whether that is within the limit, and whether the samples suffice to tell.
+        rounds_needed: About how many rounds of `fcnrt bench` in both runs would have told.
     """
 
     old: Series
     new: Series
     ratio: Ratio
     outcome: Outcome
+    rounds_needed: int
 
     @property
     def failed(self) -> bool:
@@ -69,7 +77,7 @@ class BenchComparison:
     Attributes:
         limit: Slowdown that fails, as a share: 0.05.
         changes: The series that both runs hold.
-        missing: Series that only the old run holds, in words.
+        missing: Series of fcnrt's that only the old run holds, in words.
         notes: Why the two may not be comparable, in sentences.
     """
 
@@ -77,6 +85,11 @@ class BenchComparison:
     changes: tuple[SeriesChange, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def judged(self) -> list[SeriesChange]:
+        """The series of fcnrt's own."""
+        return [change for change in self.changes if change.outcome != "not judged"]
 
     @property
     def passed(self) -> bool:
@@ -95,25 +108,59 @@ def compare_reports(old: BenchReport, new: BenchReport, *, limit: float) -> Benc
     Raises:
         SourceError: If the two have no series in common.
     """
+    own = {member.name for member in old.members if member.role == "fcnrt"}
     pairs = [(before, new.find(before.member, before.scope, before.size, before.batch)) for before in old.series]
     found = [(before, after) for before, after in pairs if after is not None]
-    if not found:
+    judged = sum(before.member in own for before, _ in found)
+    if not judged:
         raise SourceError("the two results have no measurement in common; measure both with the same models and sizes")
-    confidence = 1 - (1 - _CONFIDENCE) / len(found)
-    changes = []
-    for before, after in found:
-        ratio = ratio_of_medians(after.samples_ms, before.samples_ms, confidence=confidence)
-        changes.append(SeriesChange(old=before, new=after, ratio=ratio, outcome=judge(ratio, limit)))
+    confidence = 1 - (1 - _CONFIDENCE) / judged
+    changes = tuple(
+        _change(before, after, limit=limit, confidence=confidence, judged=before.member in own)
+        for before, after in found
+    )
     return BenchComparison(
         limit=limit,
-        changes=tuple(changes),
+        changes=changes,
         missing=tuple(
             f"{before.member} {before.scope} at {before.size}, batch {before.batch}"
             for before, after in pairs
-            if after is None
+            if after is None and before.member in own
         ),
-        notes=tuple(_differences(old, new)),
+        notes=(*_differences(old, new), *_drift(changes, limit)),
     )
+
+
+def _change(before: Series, after: Series, *, limit: float, confidence: float, judged: bool) -> SeriesChange:
+    ratio = ratio_of_medians(after.samples_ms, before.samples_ms, confidence=confidence)
+    outcome = judge(ratio, limit)
+    count = min(len(before.samples_ms), len(after.samples_ms))
+    fewest = ceil(1 + log2(1 / (1 - confidence)))  # of fewer, not even lowest to highest has the median so surely
+    if count < fewest and not outcome.startswith("unclear"):
+        outcome = "unclear fail" if outcome == "fail" else "unclear pass"
+    # The interval narrows with the square root of the number of samples.
+    half_width = (ratio.high - ratio.low) / 2
+    needed = max(fewest, count * (half_width / (_TELLING_HALF_WIDTH * limit)) ** 2)
+    per_sample = ROUNDS_PER_PASS if before.scope == "pipeline" else 1
+    return SeriesChange(
+        old=before,
+        new=after,
+        ratio=ratio,
+        outcome=outcome if judged else "not judged",
+        rounds_needed=10 * ceil(per_sample * needed / 10),
+    )
+
+
+def _drift(changes: Sequence[SeriesChange], limit: float) -> list[str]:
+    """What changed without being fcnrt's, by more than half the limit and for certain; in sentences."""
+    return [
+        f"{change.old.member} ({change.old.scope} at {change.old.size}), measured beside it, changed by "
+        f"{100 * (change.ratio.value - 1):+.1f} %: the machine is not what it was"
+        for change in changes
+        if change.outcome == "not judged"
+        and abs(change.ratio.value - 1) > limit / 2
+        and not change.ratio.low <= 1 <= change.ratio.high
+    ]
 
 
 def judge(ratio: Ratio, limit: float) -> Outcome:

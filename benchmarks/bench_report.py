@@ -28,6 +28,9 @@ SCOPES: dict[Scope, str] = {
 }
 """What each scope of a measurement covers."""
 
+ROUNDS_PER_PASS = 5
+"""Calls in the other scopes for each pass from file to file, which takes as long as several of them."""
+
 _PERCENTILES = {"median": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
 
 

@@ -22,6 +22,7 @@ from .parity_reference import Reference
 _EXPLAINED = 0.1  # of the faults may remain
 _EXPLAINED_EQUAL = 0.95  # of the pixels must then be equal
 _SMALL = 200 * 200  # pixels of a frame on which many hypotheses can be tried quickly
+_LEAST_SIDE = 16  # pixels; strips and single pixels tell little
 _CONFIRMED_ON = 4  # frames
 _SHORTLIST = 4
 
@@ -160,14 +161,14 @@ class _Trial:
 def _chosen(evidence: Iterable[Evidence]) -> list[Evidence]:
     """Frames to try hypotheses on: small ones first, because there are many hypotheses."""
     ranked = sorted(evidence, key=lambda item: (item.frame[..., 0].size > _SMALL, -item.frame[..., 0].size))
-    # Strips and single pixels tell little.
-    usable = [item for item in ranked if min(item.frame.shape[:2]) >= 16] or ranked
+    usable = [item for item in ranked if min(item.frame.shape[:2]) >= _LEAST_SIDE] or ranked
     return usable[:_CONFIRMED_ON]
 
 
 def _fails_where_pools_round(reference: Reference, hop: Hop) -> bool:
     """Whether the sizes at which a stage fails are those at which pools that round down lack a row or column."""
-    run, failed = hop.sizes
+    # Strips and single pixels tell little: where nothing is left of a map, backends do what they like.
+    run, failed = ({size for size in sizes if min(size.height, size.width) >= _LEAST_SIDE} for sizes in hop.sizes)
     return (
         bool(run and failed)
         and all(pools_round(reference, size) for size in failed)

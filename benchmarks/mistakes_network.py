@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..runtime.spec import ImageSize
 from .hypothesis import Hypothesis, Predict
 from .parity_reference import Reference
 
-Mode = Literal["nearest", "nearest-exact", "bilinear"]
+Mode = Literal["nearest", "bilinear"]
 Hook = Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
 
 _INTERPOLATIONS: list[tuple[str, Mode, bool | None]] = [
@@ -61,10 +62,16 @@ def _upsampling_mistakes(reference: Reference) -> Iterator[Hypothesis]:
         if isinstance(layer := model.get_submodule(name), nn.ConvTranspose2d) and is_bilinear(layer)
     }
     if not layers:
+        for text, mode, align_corners in _INTERPOLATIONS:
+            other = partial(interpolate, mode=mode, align_corners=align_corners)
+            yield Hypothesis(text, _interpolated(reference, other), "with that in every interpolation")
         # Enlarging to a size, unlike by a whole number, takes other pixels where their centres count, not corners.
-        nearest_centre: tuple[str, Mode, None] = (_INTERPOLATIONS[0][0], "nearest-exact", None)
-        for text, mode, align_corners in (*_INTERPOLATIONS, nearest_centre):
-            yield Hypothesis(text, _interpolated(reference, mode, align_corners), "with that in every interpolation")
+        for text, late in (("", False), (", positions rounded down", True)):
+            yield Hypothesis(
+                _INTERPOLATIONS[0][0],
+                _interpolated(reference, partial(_nearest_centres, late=late)),
+                f"with that in every interpolation, by the pixels' centres{text}",
+            )
         return
     last = max(layers, key=lambda name: layers[name].stride[0])
     places = {"in the last upsampling": [last]} | ({"in every upsampling": list(layers)} if len(layers) > 1 else {})
@@ -106,12 +113,21 @@ def _enlarged(mode: Mode, align_corners: bool | None, *, framed: bool, late: boo
     return hook
 
 
-class _Interpolate(TorchFunctionMode):
-    """Makes every linear interpolation another one."""
+def _nearest_centres(maps: torch.Tensor, size: Sequence[int], *, late: bool) -> torch.Tensor:
+    """Each pixel from the one whose centre is nearest to its own; or, late, from the one before."""
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * (old / new) - (0.5 if late else 0)).clamp(min=0).long()
+        for old, new in zip(maps.shape[2:], size, strict=True)
+    )
+    return maps[:, :, rows[:, None], columns]
 
-    def __init__(self, mode: Mode, align_corners: bool | None) -> None:
+
+class _Interpolate(TorchFunctionMode):
+    """Makes every linear interpolation another one, of maps to a size."""
+
+    def __init__(self, other: Callable[..., torch.Tensor]) -> None:
         super().__init__()
-        self._options = {"mode": mode, "align_corners": align_corners}
+        self._other = other
 
     def __torch_function__(
         self,
@@ -121,12 +137,15 @@ class _Interpolate(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         options = dict(kwargs or {})
-        return func(*args, **(options | self._options if func is interpolate else options))
+        if func is interpolate:
+            maps, size = args[0], options.get("size") or args[1]
+            return self._other(maps, size)
+        return func(*args, **options)
 
 
-def _interpolated(reference: Reference, mode: Mode, align_corners: bool | None) -> Predict:
+def _interpolated(reference: Reference, other: Callable[..., torch.Tensor]) -> Predict:
     def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with _Interpolate(mode, align_corners):
+        with _Interpolate(other):
             return _logits(reference, frame)
 
     return predict
@@ -161,7 +180,7 @@ class _Remainders(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.found: bool = False
 
     def __torch_function__(
         self,
@@ -182,7 +201,8 @@ class _Remainders(TorchFunctionMode):
 
 def pools_round(reference: Reference, size: ImageSize) -> bool:
     """Whether at this size it matters that the network's pools round up."""
-    with _Remainders() as remainders:
+    remainders = _Remainders()
+    with remainders:
         _logits(reference, np.zeros((size.height, size.width, 3), np.uint8))
     return remainders.found
 

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from ..benchmarks.bench_comparison import BenchComparison, SeriesChange
 
-_MARKS = {"pass": "✔", "fail": "✘", "unclear pass": "?", "unclear fail": "✘?"}
+_MARKS = {"pass": "✔", "fail": "✘", "unclear pass": "?", "unclear fail": "✘?", "not judged": ""}
 
 
 def _parse_share(text: str) -> str:
@@ -72,15 +72,17 @@ def _change(change: SeriesChange) -> str:
 
 def _verdict(comparison: BenchComparison) -> str:
     limit = f"{100 * comparison.limit:g} %"
-    failed = [change for change in comparison.changes if change.failed]
-    unclear = sum(change.outcome.startswith("unclear") for change in comparison.changes)
-    hint = f"; {unclear} marked ? are too noisy to be sure: measure with more --rounds" if unclear else ""
+    judged = comparison.judged
+    failed = [change for change in judged if change.failed]
+    unclear = [change for change in judged if change.outcome.startswith("unclear")]
+    needed = max((change.rounds_needed for change in unclear), default=0)
+    hint = f"; inconclusive for {len(unclear)} marked ?: measure both with --rounds {needed}" if unclear else ""
     if failed:
         worst = max(failed, key=lambda change: change.ratio.value)
         name = f"{worst.old.member}, {worst.old.scope} at {worst.old.size}"
-        return f"✘ slower by {limit} or nearly so: {len(failed)} of {len(comparison.changes)}, worst {name}{hint}"
+        return f"✘ slower by {limit} or nearly so: {len(failed)} of {len(judged)}, worst {name}{hint}"
     if comparison.missing:
         return f"✘ {len(comparison.missing)} measurements are missing{hint}"
     if unclear:
         return f"✔ nothing is seen to be slower by {limit}{hint}"
-    return f"✔ nothing is slower by {limit}: that is excluded for all {len(comparison.changes)} measurements"
+    return f"✔ nothing is slower by {limit}: that is excluded for all {len(judged)} measurements"

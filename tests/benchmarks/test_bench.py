@@ -46,7 +46,6 @@ def settings(tiny_files) -> BenchSettings:
         reference=tiny_files.checkpoint,
         scene_size=ImageSize(64, 64),
         files=2,
-        passes=2,
         warm_up=WarmUp(window=1, max_rounds=2),
     )
 
@@ -64,7 +63,6 @@ def report(tiny_files) -> BenchReport:
             reference=tiny_files.checkpoint,
             scene_size=ImageSize(64, 64),
             files=2,
-            passes=2,
             warm_up=WarmUp(window=1, max_rounds=2),
         ),
         probe=no_probe,
@@ -75,7 +73,7 @@ def test_every_scope_size_and_batch_is_measured_for_everybody(report: BenchRepor
     assert [(member.name, member.role) for member in report.members] == [(PYTORCH, "reference"), (FCNRT, "fcnrt")]
     measured = {(s.member, s.scope, s.size, s.batch): len(s.samples_ms) for s in report.series}
     expected = {
-        (name, scope, size, batch): 2 if scope == "pipeline" else 4
+        (name, scope, size, batch): 3 if scope == "pipeline" else 4
         for name in (PYTORCH, FCNRT)
         for scope in ("infer", "end_to_end", "pipeline")
         for size in ("48x64", "33x40")
@@ -289,7 +287,7 @@ from fcnrt.benchmarks.timing import WarmUp
 from fcnrt.runtime.spec import ImageSize
 small = ImageSize(32, 32)
 report = run_bench(
-    BenchSettings(models=[Path(sys.argv[1])], sizes=[small], scene_size=small, scenes=1, rounds=2, files=1, passes=1,
+    BenchSettings(models=[Path(sys.argv[1])], sizes=[small], scene_size=small, scenes=1, rounds=2, files=1,
                   device="cpu", warm_up=WarmUp(max_rounds=1)),
     probe=lambda *_: Probe(0.1, 1.0),
 )

@@ -26,14 +26,16 @@ MEMBER = Member(
 ENVIRONMENT = dataclasses.replace(Environment.here(), load_average=0.0)
 
 
-def times(rng: np.random.Generator, *, slowdown: float, noise: float, count: int) -> tuple[float, ...]:
+def times(rng: np.random.Generator, *, slowdown: float, noise: float, count: int, drift: float) -> tuple[float, ...]:
     """Times as a machine gives them: noise, a drift that lasts for several calls, and disturbed calls."""
-    drift = np.cumsum(rng.normal(0, noise / 4, count))
+    wandering = drift * np.cumsum(rng.normal(0, noise / 4, count))
     disturbed = (rng.random(count) < 0.05) * rng.exponential(1, count)
-    return tuple(100 * slowdown * rng.normal(1, noise, count) * (1 + drift / 4) * (1 + disturbed))
+    return tuple(100 * slowdown * rng.normal(1, noise, count) * (1 + wandering) * (1 + disturbed))
 
 
-def report(seed: int, *, slowdown: float = 1.0, noise: float = 0.02, count: int = 60) -> BenchReport:
+def report(
+    seed: int, *, slowdown: float = 1.0, noise: float = 0.02, count: int = 60, drift: float = 0.25
+) -> BenchReport:
     rng = np.random.default_rng(seed)
     series = tuple(
         Series(
@@ -47,6 +49,7 @@ def report(seed: int, *, slowdown: float = 1.0, noise: float = 0.02, count: int 
                 slowdown=slowdown if (scope, size) == ("end_to_end", "512x512") else 1.0,
                 noise=noise,
                 count=count,
+                drift=drift,
             ),
             warm_up_rounds=10,
             settled=True,
@@ -156,6 +159,60 @@ def test_what_disappeared_fails_and_what_is_new_does_not() -> None:
     assert not found.passed
     assert found.missing == ("fcnrt infer at 256x256, batch 1",)
     assert compare_reports(fewer, old, limit=0.05).passed
+
+
+def test_what_noise_hides_is_called_unclear_and_the_rounds_that_tell_are_enough() -> None:
+    noise, runs = 0.06, 20
+    for slowdown, wrong, right in ((1.0, "fail", "pass"), (1.05, "pass", "fail")):
+        pairs = [
+            (report(2 * seed, noise=noise), report(2 * seed + 1, slowdown=slowdown, noise=noise))
+            for seed in range(runs)
+        ]
+        last = [compare_reports(*pair, limit=0.05).changes[-1] for pair in pairs]
+        assert sum(change.outcome == wrong for change in last) <= 2  # the drift is more than the samples show
+        unclear = [change for change in last if change.outcome.startswith("unclear")]
+        assert len(unclear) >= 3
+        needed = int(np.median([change.rounds_needed for change in unclear]))
+        assert 60 < needed < 2000
+        longer = (
+            report(0, noise=noise, count=needed, drift=0),
+            report(1, slowdown=slowdown, noise=noise, count=needed, drift=0),
+        )
+        assert compare_reports(*longer, limit=0.05).changes[-1].outcome == right
+
+
+def test_a_few_samples_prove_nothing() -> None:
+    """Three of three are slower in one of twenty equal runs."""
+    old = report(0)
+
+    def three(times: tuple[float, ...]) -> BenchReport:
+        return dataclasses.replace(old, series=(dataclasses.replace(old.series[0], samples_ms=times),))
+
+    found = compare_reports(three((100.0, 101.0, 102.0)), three((103.0, 104.0, 110.0)), limit=0.05)
+    assert found.changes[0].ratio.low > 1
+    assert found.changes[0].outcome == "unclear fail"
+    assert found.changes[0].rounds_needed >= 10
+
+
+def test_what_is_not_fcnrt_is_not_judged_but_tells_of_the_machine() -> None:
+    old = report(0, noise=0.005)
+    renamed = tuple(dataclasses.replace(series, member="PyTorch eager") for series in old.series)
+    both = dataclasses.replace(
+        old,
+        members=(*old.members, dataclasses.replace(MEMBER, name="PyTorch eager", role="reference")),
+        series=(*old.series, *renamed),
+    )
+    slower = tuple(
+        dataclasses.replace(series, samples_ms=tuple(1.1 * ms for ms in series.samples_ms)) for series in renamed
+    )
+    found = compare_reports(both, dataclasses.replace(both, series=(*old.series, *slower)), limit=0.05)
+    assert found.passed
+    assert len(found.judged) == 4
+    assert found.notes[0] == (
+        "PyTorch eager (infer at 256x256), measured beside it, changed by +10.0 %: the machine is not what it was"
+    )
+    # A peer that is not installed any more is no slowdown.
+    assert compare_reports(both, old, limit=0.05).passed
 
 
 def test_nothing_in_common_is_refused() -> None:

@@ -7,7 +7,11 @@ import pytest
 
 from fcnrt.benchmarks.bench import DEFAULT_SCENES, DEFAULT_SIZE
 from fcnrt.benchmarks.bench_report import BenchReport
+from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.cli import bench as command
+from fcnrt.export.to_onnx import export_onnx
+from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
+from fcnrt.fcn_models.fcn import FCNConfig
 
 SMALL = ("--size", "24x32", "--scenes", "1", "--rounds", "2", "--device", "cpu")
 
@@ -26,6 +30,31 @@ def test_a_model_is_measured(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
     report = BenchReport.read(tmp_path / "bench.json")
     assert report.members[0].peak_memory_mib is not None
     assert report.accuracy[0].counts is None  # its classes are not those of the scenes
+
+
+def test_a_model_that_is_not_the_reference_has_exit_code_1(fcnrt, tmp_path: Path) -> None:
+    config = FCNConfig(variant="fcn32s", width=1 / 16, fc_channels=8)
+    paths = []
+    for seed in (0, 1):
+        network = random_checkpoint(config, seed=seed)
+        paths.append(tmp_path / f"{seed}.safetensors")
+        save_checkpoint(
+            network.model,
+            paths[-1],
+            preprocessing=network.preprocessing,
+            class_names=network.class_names,
+            palette=network.palette,
+            notes={},
+            dtype="float32",
+        )
+    model = export_onnx(load_checkpoint(paths[0]), tmp_path / "model.onnx").path
+    done = fcnrt("bench", model, "--reference", paths[1], *SMALL)
+    assert done.exit_code == 1
+    assert "✘ does not match PyTorch eager: fcnrt onnxruntime cpu: " in done.out
+    assert "note: model.onnx was not exported from this 1.safetensors (another SHA-256)" in done.err
+    right = fcnrt("bench", model, "--reference", paths[0], *SMALL)
+    assert right.exit_code == 0
+    assert "✔ every backend matches PyTorch eager" in right.out
 
 
 @pytest.mark.parametrize(
