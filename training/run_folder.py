@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from ..datasets.labeled_image import LabeledImage
 from ..fcn_models.checkpoint import save_checkpoint
 from ..runtime.atomic import atomic_path
-from ..runtime.errors import TrainingError
+from ..runtime.errors import OutputError, TrainingError
 from .augmentation import as_tensors
 from .batch_norm import fold_batch_norm
 from .module import FCNTraining, Round
@@ -76,7 +76,10 @@ class RunFolder(Checkpoint):
             self._write_history()
         # All processes take part. The state comes last: what it says has been written is there.
         unfinished = self._folder / f".{STATE}"
-        trainer.save_checkpoint(unfinished)
+        try:
+            trainer.save_checkpoint(unfinished)
+        except OSError as exc:
+            raise OutputError(f"cannot write {self._folder / STATE}: {exc.strerror or exc}") from exc
         if trainer.is_global_zero:
             unfinished.replace(self._folder / STATE)
             if trainer.logger is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -21,7 +22,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from ..datasets.labeled_image import LabeledImage
 from ..export.reference import normalize_images
 from ..fcn_models.preprocessing import PREPROCESSING
-from ..runtime.errors import OutputError, TrainingError
+from ..runtime.errors import DatasetError, DeviceError, FcnrtError, OutputError, TrainingError
 from ..runtime.spec import ImageSize
 from .augmentation import Augmentation
 from .batch_norm import add_batch_norm
@@ -147,6 +148,7 @@ def train(
     Raises:
         TrainingError: If the loss is no longer a number, if memory is short, if there is nothing to resume, or if there
             is a training in the folder that is not to be resumed.
+        DeviceError: If there are not as many devices as asked for, or they do not have the precision.
         OutputError: If something cannot be written.
         DatasetError: If a picture cannot be read.
         KeyboardInterrupt: If it is interrupted; it can be resumed from its last validation.
@@ -178,7 +180,7 @@ def train(
         seed=plan.seed,
         workers=plan.workers,
     )
-    with _quiet_lightning(), _interruptible():
+    with _quiet_lightning(), _translated_errors(), _interruptible():
         trainer = Trainer(
             default_root_dir=folder,
             accelerator="auto",
@@ -197,13 +199,7 @@ def train(
             reload_dataloaders_every_n_epochs=1,
             log_every_n_steps=1,
         )
-        try:
-            trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
-        except torch.OutOfMemoryError as exc:
-            raise TrainingError(
-                f"the device has not enough memory: {str(exc).partition('. ')[0]}. Take a smaller --crop or "
-                "--batch-size, or --precision bf16"
-            ) from exc
+        trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
     return run.history
 
 
@@ -269,15 +265,41 @@ def _statistics_images(
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning's advertisements and advice to itself while the block runs."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Say in our words what PyTorch and Lightning complain of while the block runs."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise TrainingError(
+            f"the device has not enough memory: {str(exc).partition('. ')[0]}. Take a smaller --crop or --batch-size, "
+            "or --precision bf16"
+        ) from exc
+    except MisconfigurationException as exc:
+        raise DeviceError(" ".join(str(exc).split())) from exc
+    except DatasetError as exc:
+        # A process that reads pictures wraps its whole traceback around the message.
+        raise DatasetError(str(exc).rpartition("DatasetError: ")[2].strip()) from exc
+    except RuntimeError as exc:
+        if isinstance(exc, FcnrtError) or "DataLoader worker" not in str(exc):
+            raise
+        raise TrainingError(
+            f"a process that reads pictures died ({str(exc).partition('. ')[0]}), mostly for want of memory or of "
+            "shared memory (/dev/shm). Try fewer with --workers, 0 for none, and --resume"
+        ) from exc
 
 
 @contextlib.contextmanager

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
 from fcnrt.benchmarks.confusion import ConfusionMatrix
@@ -19,7 +22,7 @@ from fcnrt.export.reference import reference_logits
 from fcnrt.fcn_models.checkpoint import load_checkpoint
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
 from fcnrt.fcn_models.voc import VOC_CLASSES, voc_palette
-from fcnrt.runtime.errors import TrainingError
+from fcnrt.runtime.errors import DatasetError, DeviceError, OutputError, TrainingError
 from fcnrt.runtime.spec import ImageSize
 from fcnrt.training.module import Round
 from fcnrt.training.recipe import RECIPES
@@ -158,6 +161,50 @@ def test_memory_that_is_short(tmp_path: Path, squares, make_start) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     with pytest.raises(TrainingError, match=r"not enough memory: CUDA out of memory\. Take a smaller --crop"):
+        train(make_start(), squares, squares, tmp_path, PLAN, on_step=fail)
+
+
+class Vanishing(list[LabeledImage]):
+    """Pictures whose file is gone when it is read."""
+
+    def __getitem__(self, index: object) -> LabeledImage:  # type: ignore[override]
+        raise DatasetError("cannot read photos/3.jpg: gone")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_vanishes_is_named_in_one_line(tmp_path: Path, squares, make_start, workers: int) -> None:
+    with pytest.raises(DatasetError) as caught:
+        plan = dataclasses.replace(PLAN, recipe=RECIPES["poly"], workers=workers)
+        train(make_start(), Vanishing(squares), squares, tmp_path, plan)
+    assert str(caught.value) == "cannot read photos/3.jpg: gone"
+
+
+class Dying(list[LabeledImage]):
+    """Pictures that the process does not survive."""
+
+    def __getitem__(self, index: object) -> LabeledImage:  # type: ignore[override]
+        os._exit(9)
+
+
+def test_a_reader_that_dies(tmp_path: Path, squares, make_start) -> None:
+    plan = dataclasses.replace(PLAN, recipe=RECIPES["poly"], workers=1)
+    with pytest.raises(
+        TrainingError, match=r"a process that reads pictures died .*Try fewer with --workers, 0 for none"
+    ):
+        train(make_start(), Dying(squares), squares, tmp_path, plan)
+
+
+def test_a_folder_that_vanishes(tmp_path: Path, squares, make_start) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(OutputError, match=r"cannot write .*out/last\.safetensors: No such file or directory"):
+        train(make_start(), squares, squares, folder, PLAN, on_round=lambda found, is_best: shutil.rmtree(folder))
+
+
+def test_more_devices_than_there_are(tmp_path: Path, squares, make_start) -> None:
+    def fail(step: int, loss: float) -> None:
+        raise MisconfigurationException("You requested gpu: [0, 1]\n But your machine only has: [0]")
+
+    with pytest.raises(DeviceError, match=r"You requested gpu: \[0, 1\] But your machine only has: \[0\]"):
         train(make_start(), squares, squares, tmp_path, PLAN, on_step=fail)
 
 
