@@ -76,7 +76,11 @@ def input_size(network: Any, batch: int, size: ImageSize) -> Iterator[None]:
 
 def planned_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> list[str]:
     """Names of the convolution layers that must compute in the precision of the spec."""
-    return [layer.name for layer in _convolutions(parsed) if not _may_be_float(layer, spec)]
+    if spec.precision == "int8":
+        dequantized = _dequantized(parsed)
+        return [layer.name for layer in _convolutions(parsed) if _in_int8(layer, dequantized)]
+    may_be_float = _may_be_float(parsed, spec)
+    return [layer.name for layer in _convolutions(parsed) if layer.name not in may_be_float]
 
 
 def count_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> dict[str, int]:
@@ -89,21 +93,25 @@ def count_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> dict[str, int]
         spec: What the metadata promise.
 
     Returns:
-        Number of layers by type, ``fp16`` and ``fp32``.
+        Number of layers by type: ``int8``, ``fp16`` and ``fp32``.
 
     Raises:
         EngineBuildError: If a layer has another type than the metadata promise.
     """
     trt = parsed.trt
     names = {trt.DataType.HALF: "fp16", trt.DataType.FLOAT: "fp32"}
+    dequantized = _dequantized(parsed)
+    may_be_float = _may_be_float(parsed, spec)
     counts: dict[str, int] = {}
     wrong = []
     for layer in _convolutions(parsed):
         dtype = layer.get_output(0).dtype
-        kind = names.get(dtype, str(dtype))
+        kind = "int8" if _in_int8(layer, dequantized) else names.get(dtype, str(dtype))
         counts[kind] = counts.get(kind, 0) + 1
-        if kind != spec.precision and not (kind == "fp32" and _may_be_float(layer, spec)):
+        if kind != spec.precision and not (kind == "fp32" and layer.name in may_be_float):
             wrong.append(f"{layer.name} is {kind}")
+    if spec.precision == "int8" and "int8" not in counts:
+        wrong.append("no layer is int8")
     if wrong:
         raise EngineBuildError(
             f"the graph is not the {spec.precision} that its metadata promise: {', '.join(wrong[:5])}"
@@ -112,9 +120,50 @@ def count_convolutions(parsed: ParsedNetwork, spec: ModelSpec) -> dict[str, int]
     return counts
 
 
-def _may_be_float(layer: Any, spec: ModelSpec) -> bool:
-    """Whether a layer makes or enlarges class scores, which an fp16 export leaves in float32."""
-    return spec.precision != "fp32" and layer.get_output(0).shape[1] == spec.num_classes
+def _may_be_float(parsed: ParsedNetwork, spec: ModelSpec) -> set[str]:
+    """Names of the convolutions that may stay float32: in INT8 whatever cost too much, in fp16 what makes scores."""
+    if spec.precision == "fp32":
+        return set()
+    if spec.precision == "int8":
+        return {layer.name for layer in _convolutions(parsed)}
+    return _score_layers(parsed, spec.num_classes)
+
+
+def _score_layers(parsed: ParsedNetwork, num_classes: int) -> set[str]:
+    """Names of the convolutions that make or enlarge class scores: the last ones on the way to the outputs."""
+    kinds, network = parsed.trt.LayerType, parsed.network
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    makers = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
+    waiting = [network.get_output(index).name for index in range(network.num_outputs)]
+    scores, seen = set(), set()
+    while waiting:
+        name = waiting.pop()
+        layer = makers.get(name)
+        if layer is None or name in seen or layer.type == kinds.SHAPE:  # of a shape only the numbers go on
+            continue
+        seen.add(name)
+        read = range(layer.num_inputs)
+        if layer.type in (kinds.CONVOLUTION, kinds.DECONVOLUTION):
+            if layer.get_output(0).shape[1] != num_classes:
+                continue
+            scores.add(layer.name)
+            enlarges = layer.type == kinds.DECONVOLUTION and layer.get_input(0).shape[1] == num_classes
+            read = range(1 if enlarges else 0)
+        inputs = [layer.get_input(index) for index in read]
+        waiting += [tensor.name for tensor in inputs if tensor is not None]
+    return scores
+
+
+def _dequantized(parsed: ParsedNetwork) -> set[str]:
+    """Names of the tensors that come from INT8."""
+    layers = (parsed.network.get_layer(index) for index in range(parsed.network.num_layers))
+    return {layer.get_output(0).name for layer in layers if layer.type == parsed.trt.LayerType.DEQUANTIZE}
+
+
+def _in_int8(layer: Any, dequantized: set[str]) -> bool:
+    """Whether a convolution's activations and weights come from INT8, so that it computes in it."""
+    tensors = [layer.get_input(index) for index in range(min(layer.num_inputs, 2))]
+    return len(tensors) == 2 and all(tensor is not None and tensor.name in dequantized for tensor in tensors)
 
 
 def _convolutions(parsed: ParsedNetwork) -> Iterator[Any]:

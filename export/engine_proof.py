@@ -47,7 +47,7 @@ def check_precision(layers: Sequence[dict[str, Any]], precision: Precision, conv
     Raises:
         EngineBuildError: If a layer with such a convolution touches no tensor of that type, or if no layer does.
     """
-    wanted = {"fp32": ("float", "fp32"), "fp16": ("half", "fp16")}[precision]
+    wanted = {"fp32": ("float", "fp32"), "fp16": ("half", "fp16"), "int8": ("int8",)}[precision]
     proven, wrong = 0, []
     for layer in layers:
         about = f"{layer.get('Name', '')} {layer.get('Metadata', '')}"

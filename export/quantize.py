@@ -16,6 +16,7 @@ Weights are int8, symmetric, with one scale per output channel; biases stay floa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Calibration:
     """What was seen on calibration frames.
 
     Attributes:
-        ranges: Upper end of the range of each activation that can be quantised, by its tensor's name.
+        ranges: Upper end of the range of each activation to be quantised, by its tensor's name.
         classes_seen: Whether the network found the class anywhere, bool (classes,).
     """
 
@@ -73,7 +74,7 @@ def quantizable_layers(graph: onnx.ModelProto, score_layers: Collection[str]) ->
 def calibrate(
     graph: onnx.ModelProto, layers: Collection[str], frames: Iterable[NDArray[np.uint8]], num_classes: int
 ) -> Calibration:
-    """Run the float graph and note the ranges of what `layers` read, and the classes it finds.
+    """Run the float graph and note the ranges of what `layers` read and make, and the classes it finds.
 
     Args:
         graph: The exported graph, float32.
@@ -83,7 +84,7 @@ def calibrate(
     """
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
-    watched = list(dict.fromkeys(node.input[0] for node in probe.graph.node if node.name in layers))
+    watched = _activations(probe, layers)
     probe.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in watched)
     run = open_graph(probe, ("class_map", *watched))
     ranges = dict.fromkeys(watched, 0.0)
@@ -93,7 +94,7 @@ def calibrate(
         seen[np.unique(class_map)] = True
         for name, values in zip(watched, activations, strict=True):
             flat = values.ravel()
-            top = int(_COVERED * (flat.size - 1))
+            top = math.ceil(_COVERED * (flat.size - 1))
             ranges[name] = max(ranges[name], float(np.partition(flat, top)[top]))
     return Calibration(ranges, seen)
 
@@ -110,8 +111,7 @@ def quantize(graph: onnx.ModelProto, ranges: dict[str, float], layers: Collectio
     result.CopyFrom(graph)
     body = result.graph
     weights = {tensor.name: tensor for tensor in body.initializer}
-    chosen = [node for node in body.node if node.name in layers]
-    activations = {node.input[0] for node in chosen}
+    activations = set(_activations(graph, layers))
     body.initializer.append(numpy_helper.from_array(np.array(0, np.uint8), _ZERO))
     nodes: list[onnx.NodeProto] = []
     for node in body.node:
@@ -167,7 +167,24 @@ def open_graph(graph: onnx.ModelProto, outputs: Collection[str] = ("class_map",)
     options.intra_op_num_threads = usable_cores()
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = list(outputs)
-    return lambda frame: session.run(names, {"image": frame[np.newaxis]})  # type: ignore[no-any-return]
+    return lambda frame: session.run(names, {"image": frame[np.newaxis]})
+
+
+def _activations(graph: onnx.ModelProto, layers: Collection[str]) -> list[str]:
+    """Tensors to quantise so that `layers` run in INT8: what they read, and what their ReLU makes.
+
+    The latter is read by the next of them as a rule, and behind the last by a score layer. ONNX Runtime computes a
+    convolution in integers only if its result is wanted in integers. In front of a pool, the pool's result is enough.
+    """
+    nodes = graph.graph.node
+    read = [node.input[0] for node in nodes if node.name in layers]
+    made = {name for node in nodes if node.name in layers for name in node.output}
+    for node in nodes:
+        if node.op_type == "Relu" and node.input[0] in made:
+            readers = [reader for reader in nodes if node.output[0] in reader.input]
+            if all(reader.op_type == "Conv" for reader in readers):
+                read.append(node.output[0])
+    return list(dict.fromkeys(read))
 
 
 def _quantized_weight(tensor: onnx.TensorProto) -> list[onnx.TensorProto]:

@@ -24,6 +24,13 @@ def test_counts_the_layers_that_show_it() -> None:
     assert check_precision(layers, "fp16", ["conv1_1", "conv1_2"]) == 2
 
 
+def test_shows_int8() -> None:
+    layers = [layer("conv1_2", "Int8 NC/32HW32"), layer("score_fr", "Float")]
+    assert check_precision(layers, "int8", ["conv1_2"]) == 1
+    with pytest.raises(EngineBuildError, match="the engine does not run in int8 as planned: conv1_2"):
+        check_precision([layer("conv1_2", "Half")], "int8", ["conv1_2"])
+
+
 def test_refuses_a_silently_wider_engine() -> None:
     layers = [layer("conv1_1", "Half"), layer("conv1_2", "Row major linear FP32")]
     with pytest.raises(EngineBuildError, match=r"the engine does not run in fp16 as planned: conv1_2\. Nothing was"):
