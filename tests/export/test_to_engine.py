@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from onnx import TensorProto, helper
 
 from fcnrt.export import to_engine
-from fcnrt.export.engine_network import parse_onnx
+from fcnrt.export.engine_network import parse_onnx, planned_convolutions
 from fcnrt.export.memory_estimate import estimate_memory
 from fcnrt.export.to_engine import EngineOptions, EnginePlan, build_engine
 from fcnrt.export.to_onnx import export_onnx
@@ -143,6 +144,31 @@ def test_refuses_another_precision_than_promised(library: TensorRtLibrary, fcn8s
     with pytest.raises(EngineBuildError, match=r"the graph is not the fp16 that its metadata promise: conv1_1 is fp32"):
         build_engine(path, tmp_path / "net.engine", machine=(library, None))
     assert [entry.name for entry in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_float_is_for_the_layers_that_make_scores(library: TensorRtLibrary, tiny_spec, tmp_path: Path) -> None:
+    """Not for every layer with as many channels as there are classes: one may be anywhere in a network."""
+    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    weights = [
+        onnx.numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "features.weight"),
+        onnx.numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float16), "more.weight"),
+        onnx.numpy_helper.from_array(np.ones((3, 4, 1, 1), np.float32), "score.weight"),
+        onnx.numpy_helper.from_array(np.ones((3, 3, 2, 2), np.float32), "upscore.weight"),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["planes", "features.weight"], ["a"], name="features"),
+        helper.make_node("Cast", ["a"], ["b"], to=half),
+        helper.make_node("Conv", ["b", "more.weight"], ["c"], name="more"),
+        helper.make_node("Cast", ["c"], ["d"], to=single),
+        helper.make_node("Conv", ["d", "score.weight"], ["e"], name="score", strides=[2, 2]),
+        helper.make_node("ConvTranspose", ["e", "upscore.weight"], ["logits"], name="upscore", strides=[2, 2]),
+    ]
+    spec = replace(tiny_spec, precision="fp16")
+    path = write_graph(tmp_path / "net.onnx", nodes, weights, spec.to_json())
+    with pytest.raises(EngineBuildError, match=r"is not the fp16 that its metadata promise: features is fp32\. Export"):
+        build_engine(path, tmp_path / "net.engine", machine=(library, None))
+    parsed = parse_onnx(path, library)
+    assert planned_convolutions(parsed, spec) == ["features", "more"]
 
 
 def test_reports_progress_and_plan(library: TensorRtLibrary, tiny_model: Path, tmp_path: Path) -> None:
