@@ -101,9 +101,14 @@ def allow_tf32(allowed: bool) -> Iterator[None]:
 
 
 def count_operations(network: nn.Module, frames: torch.Size) -> int:
-    """Multiplications and additions of the network's convolutions on frames of a shape, by PyTorch's own count."""
+    """Multiplications and additions in a network on frames of a shape, by PyTorch's own count.
+
+    Args:
+        network: Without weights, on PyTorch's device ``meta``, so that nothing is computed.
+        frames: Shape of the frames, uint8.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.to("meta")(torch.empty(frames, dtype=torch.uint8, device="meta"))
+        network(torch.empty(frames, dtype=torch.uint8, device="meta"))
     return int(counter.get_total_flops())

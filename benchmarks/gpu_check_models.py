@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,11 @@ class CheckedNetwork:
             noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
             scale = half_precision_scale(largest_activation(self.model, preprocessing, [noise]))
         return Deployable(self.model, preprocessing, precision=precision, activation_scale_log2=scale)
+
+    @cached_property
+    def weightless(self) -> Deployable:
+        """The same without weights, to count what it does."""
+        return self.deployable("fp32").to("meta")
 
 
 def demo_network() -> CheckedNetwork:

@@ -62,7 +62,7 @@ def measure_speed(
     """
     frames = np.random.default_rng(0).integers(0, 256, (batch, size.height, size.width, 3), np.uint8)
     there = torch.from_numpy(frames).to(device)
-    gflop = count_operations(network.deployable("fp32"), there.shape) / 1e9
+    gflop = count_operations(network.weightless, there.shape) / 1e9
     calls: dict[str, Callable[[], object]] = {}
     memory: dict[str, float | bool] = {}
     round_ms = 0.0
