@@ -15,7 +15,7 @@ def pack(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="File written by fcnrt export.")],
     engines: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ENGINE]...", help="TensorRT engines built from it, to pack too.", show_default=False),
+        typer.Argument(metavar="ENGINE", help="TensorRT engines built from it, to pack too.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,

@@ -90,9 +90,10 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
         ModelFileError: If the model is no exported file or fails its self-test, or an engine is damaged or was built
             from another model (`EngineMismatchError`).
         SourceError: If a picture cannot be read.
-        OutputError: If the folder cannot be written, or holds something else.
+        OutputError: If the folder cannot be written, or holds something else, or two engines have the same name.
     """
     _refuse_other_folder(folder)
+    _refuse_equal_names(engines)
     manifests = [_read_engine(engine, model) for engine in engines]
     with Segmenter.open(model, backend="onnxruntime", device="cpu") as segment, atomic_folder(folder) as draft:
         _require_self_test(model, segment)
@@ -128,6 +129,13 @@ def _refuse_other_folder(folder: Path) -> None:
         is_pack = False
     if not is_pack:
         raise OutputError(f"cannot write {folder}: it is there already and is no earlier pack; give another --output")
+
+
+def _refuse_equal_names(engines: Sequence[Path]) -> None:
+    names = [engine.name for engine in engines]
+    for name in names:
+        if names.count(name) > 1:
+            raise OutputError(f"cannot pack two engines named {name}: they would be one file; rename one of them")
 
 
 def _read_engine(engine: Path, model: Path) -> EngineManifest:

@@ -137,6 +137,12 @@ def test_an_engine_of_another_model_is_refused(
     assert not (tmp_path / "tiny.fcnrt").exists()
 
 
+def test_two_engines_of_one_name_are_refused(tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path) -> None:
+    engines = [_write_engine(tmp_path / folder / "net.engine", tiny_model, tiny_spec) for folder in ("a", "b")]
+    with pytest.raises(OutputError, match=r"cannot pack two engines named net\.engine"):
+        write_pack(tiny_model, tmp_path / "tiny.fcnrt", engines=engines)
+
+
 def test_a_model_that_fails_its_self_test_is_refused(
     tiny_spec: ModelSpec, write_tiny_model: WriteTinyModel, tmp_path: Path
 ) -> None:
