@@ -35,7 +35,9 @@ inline Picture read_ppm(const std::string& path) {
     std::string magic;
     std::size_t width = 0, height = 0, largest = 0;
     file >> magic >> width >> height >> largest;
-    if (!file || magic != "P6" || largest != 255) throw std::runtime_error(path + " is not an 8-bit PPM (P6)");
+    const auto plausible = [](std::size_t length) { return 1 <= length && length <= 65535; };
+    if (!file || magic != "P6" || largest != 255 || !plausible(width) || !plausible(height))
+        throw std::runtime_error(path + " is not an 8-bit PPM (P6)");
     file.get();  // the one byte between the header and the pixels
     Picture picture(height, width, 3);
     file.read(reinterpret_cast<char*>(picture.pixels.data()), static_cast<std::streamsize>(picture.pixels.size()));

@@ -47,6 +47,7 @@ def test_class_names_and_channel_order_come_from_the_file(
     [
         ([], 2, "usage: "),
         (["{model}", "gone.ppm", "out.pgm"], 1, "error: gone.ppm is not an 8-bit PPM (P6)\n"),
+        (["{model}", "negative.ppm", "out.pgm"], 1, "error: negative.ppm is not an 8-bit PPM (P6)\n"),
         (["{model}", "short.ppm", "out.pgm"], 1, "error: short.ppm is cut off\n"),
         (["{model}", "frame.ppm", "no/out.pgm"], 1, "error: cannot write no/out.pgm\n"),
         (["gone.onnx", "frame.ppm", "out.pgm"], 1, "error: "),
@@ -56,6 +57,7 @@ def test_what_goes_wrong_is_said(
     programs, tiny_model: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "frame.ppm").write_bytes(b"P6 1 1 255\n" + bytes(3))
+    (tmp_path / "negative.ppm").write_bytes(b"P6 -1 1 255\n" + bytes(3))
     (tmp_path / "short.ppm").write_bytes(b"P6 5 5 255\n" + bytes(3))
     command = [programs.folder / "segment_openvino", *(text.format(model=tiny_model) for text in arguments)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
