@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..fcn_models.checkpoint_metadata import Palette
     from ..runtime.spec import ImageSize
     from ..training.module import Round
+    from ..training.plan import Plan, Resolved
     from ..training.start import Start
-    from ..training.train import Plan, Resolved
 
 # Written out again, because importing them would import torch; a test holds them against the originals.
 TrainedVariant = Literal["fcn32s", "fcn16s", "fcn8s"]
@@ -130,8 +130,8 @@ def train(
     require_training_packages()
     from lightning.pytorch.utilities import rank_zero_only
 
+    from ..training.plan import Plan
     from ..training.recipe import RECIPES
-    from ..training.train import Plan
     from ..training.train import train as run_training
 
     tell = rank_zero_only(say)

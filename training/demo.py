@@ -26,10 +26,11 @@ from ..fcn_models.fcn import Variant
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..fcn_models.voc import VOC_CLASSES, VOC_VOID, voc_palette
 from ..runtime.spec import ImageSize
+from .plan import Plan
 from .recipe import RECIPES
 from .run_folder import BEST
 from .start import from_checkpoint, from_scratch
-from .train import Plan, train
+from .train import train
 
 _log = logging.getLogger(__name__)
 

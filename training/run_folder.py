@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,10 @@ class RunFolder(Checkpoint):
         is_best = all(found.mean_iou > earlier.mean_iou for earlier in self.history)
         self.history.append(found)
         if trainer.is_global_zero:
-            self._write_weights(pl_module, found, LAST)
+            self._write_weights(pl_module, found)
             if is_best:
-                self._write_weights(pl_module, found, BEST)
+                with atomic_path(self._folder / BEST) as path:
+                    shutil.copyfile(self._folder / LAST, path)
                 self._draw_samples(pl_module, found)
             self._write_history()
         # All processes take part. The state comes last: what it says has been written is there.
@@ -128,12 +130,12 @@ class RunFolder(Checkpoint):
             )
         return steps
 
-    def _write_weights(self, training: FCNTraining, found: Round, name: str) -> None:
+    def _write_weights(self, training: FCNTraining, found: Round) -> None:
         network = copy.deepcopy(training.network).cpu().eval()
         fold_batch_norm(network)
         save_checkpoint(
             network,
-            self._folder / name,
+            self._folder / LAST,
             preprocessing=self._start.preprocessing,
             class_names=self._start.class_names,
             palette=self._start.palette,

@@ -11,7 +11,7 @@ import pytest
 
 from fcnrt.cli import train as command
 from fcnrt.runtime.segmenter import Segmenter
-from fcnrt.training import train as training
+from fcnrt.training import plan
 
 SLIM = ("--init", "none", "--width", "0.0625", "--fc-channels", "16", "--crop", "48x48", "--workers", "0")
 
@@ -36,7 +36,7 @@ def discs(tmp_path: Path) -> Path:
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert get_args(command.PrecisionName) == get_args(training.PrecisionName)
+    assert get_args(command.PrecisionName) == get_args(plan.PrecisionName)
 
 
 def test_from_own_pictures_to_a_class_map(fcnrt, discs: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from fcnrt.cli import train as command
 from fcnrt.training.batch_norm import add_batch_norm
+from fcnrt.training.plan import Plan
 from fcnrt.training.recipe import RECIPES, lr_factor, make_optimizer
-from fcnrt.training.train import Plan
 
 
 def test_recipes_are_those_of_the_command_line() -> None:

@@ -25,9 +25,10 @@ from fcnrt.fcn_models.voc import VOC_CLASSES, voc_palette
 from fcnrt.runtime.errors import DatasetError, DeviceError, OutputError, TrainingError
 from fcnrt.runtime.spec import ImageSize
 from fcnrt.training.module import Round
+from fcnrt.training.plan import Plan
 from fcnrt.training.recipe import RECIPES
 from fcnrt.training.start import from_checkpoint, from_scratch
-from fcnrt.training.train import Plan, train
+from fcnrt.training.train import train
 
 CALM = dataclasses.replace(RECIPES["scratch"], scales=(1.0, 1.0), mirrored=False, dropout=0.0)
 PLAN = Plan(recipe=RECIPES["scratch"], epochs=2, batch_size=2, crop=ImageSize(32, 48), lr=3e-3)
