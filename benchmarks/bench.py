@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -48,6 +48,7 @@ _FEWEST_PASSES = 3
 _SLOW_ROUND_S = 4.0
 _WARM_UP_OF_SLOW = WarmUp(window=2, max_rounds=6)
 _NO_WARM_UP = WarmUp(max_rounds=0)  # the calls before were one
+_DEVICE_WARM_UP = 3  # calls; the same networks have just run
 
 Progress = Callable[[float, str], None]
 """Told how much of the work is done, 0 to 1, and what comes next."""
@@ -129,7 +130,7 @@ def run_bench(
             except InferenceError as exc:
                 notes.append(f"loading and memory of {entry.member.name} could not be measured: {exc}")
                 continue
-            member = dataclasses.replace(entry.member, load_s=seen.load_s, peak_memory_mib=seen.peak_memory_mib)
+            member = dataclasses.replace(entry.member, **dataclasses.asdict(seen))
             entries[index] = dataclasses.replace(entry, member=member)
         points = [(size, batch) for size in settings.sizes for batch in settings.batches]
         series: list[Series] = []
@@ -140,6 +141,7 @@ def run_bench(
             progress(done + 0.3 / len(points), f"from file to file at {size}")
             passes = max(_FEWEST_PASSES, len(calls[0].samples_ms) // ROUNDS_PER_PASS)
             series += calls
+            series += measure_on_device(entries, size, batch, rounds=len(calls[0].samples_ms))
             series += _measure_pipeline(entries, size, batch, settings.files, passes, Path(folder) / str(index))
         accuracy = _measure_accuracy(entries, chain(_timed_frames(points), pictures), labelled, settings, progress)
     if environment.busy:
@@ -195,6 +197,49 @@ def _measure_calls(entries: Sequence[Entry], size: ImageSize, batch: int, settin
     warm_up = settings.warm_up or (WarmUp() if round_s < _SLOW_ROUND_S else _WARM_UP_OF_SLOW)
     timing = measure_alternately(calls, rounds=rounds, warm_up=warm_up)
     return [_series(timing, key, *of[key], size=size, batch=batch) for key in calls]
+
+
+DeviceClock = Callable[[Mapping[str, Callable[[], object]], str, int], Mapping[str, tuple[float, ...]]]
+"""Takes calls, the GPU they work on and a number of rounds; returns the times of each call in milliseconds."""
+
+
+def _between_events(
+    calls: Mapping[str, Callable[[], object]], device: str, rounds: int
+) -> Mapping[str, tuple[float, ...]]:
+    import torch
+
+    from .device_timing import time_on_device
+
+    return time_on_device(calls, torch.device(device), rounds=rounds)
+
+
+def measure_on_device(
+    entries: Sequence[Entry], size: ImageSize, batch: int, *, rounds: int, clock: DeviceClock = _between_events
+) -> list[Series]:
+    """The scope `device`, for those who work on a GPU.
+
+    Args:
+        entries: Everybody.
+        size: Size of the frames.
+        batch: Frames in a call.
+        rounds: Measured calls.
+        clock: Measures the times.
+    """
+    frames = _scene_batch(size, batch)
+    series = []
+    for device in dict.fromkeys(entry.member.device for entry in entries if entry.member.device != "cpu"):
+        calls = {
+            entry.member.name: call
+            for entry in entries
+            if entry.member.device == device and (call := entry.subject.device_call(frames)) is not None
+        }
+        for call in [*calls.values()] * _DEVICE_WARM_UP:
+            call()
+        timing = Timing(
+            samples_ms=clock(calls, device, rounds) if calls else {}, warm_up_rounds=_DEVICE_WARM_UP, settled=True
+        )
+        series += [_series(timing, name, name, "device", size=size, batch=batch) for name in calls]
+    return series
 
 
 def _measure_pipeline(

@@ -102,6 +102,8 @@ def _environment(report: BenchReport) -> str:
         "memory": f"{machine.memory_gib:.0f} GiB",
         "system": machine.system,
         "python": machine.python,
+        **({"GPU": ", ".join(machine.gpus)} if machine.gpus else {}),
+        **{f"clock of the {name}": rate for name, rate in machine.clocks.items()},
         **machine.packages,
         **machine.thread_settings,
         "load before": f"{machine.load_average}",

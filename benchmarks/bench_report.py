@@ -19,10 +19,12 @@ _KIND = "fcnrt bench"
 _FORMAT = 1
 _SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
 
-Scope = Literal["infer", "end_to_end", "pipeline"]
+Scope = Literal["infer", "device", "end_to_end", "pipeline"]
 SCOPES: dict[Scope, str] = {
     "infer": "the innermost part: of fcnrt the runner, which takes raw frames and returns class maps; of PyTorch and "
     "its peers the network alone, from normalised images to logits, without pre- and post-processing",
+    "device": "the GPU's own time for the innermost part, between two events: of fcnrt from frames that are there "
+    "already to class maps that stay there",
     "end_to_end": "uint8 RGB frames in memory to uint8 class maps in memory",
     "pipeline": "JPEG files to palette PNG files, per picture, with reading and writing beside the network",
 }
@@ -51,6 +53,8 @@ class Member:
         load_s: Time to open it in a new process that has imported the library, in seconds; None if not measured.
         peak_memory_mib: The most physical memory that process held, in MiB, with a few frames of the first size; None
             if not measured.
+        device_memory_mib: What that process had taken of the GPU's memory, in MiB, without CUDA's own context; None on
+            the CPU, or if not measured.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Member:
     device: str
     load_s: float | None = None
     peak_memory_mib: float | None = None
+    device_memory_mib: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .agreement import agreement_of
-from .bench_report import BenchReport, Member
+from .bench_report import SCOPES, BenchReport, Member
 from .ratio import Ratio, paired_ratio
 
 
@@ -50,11 +50,12 @@ def speed_up(report: BenchReport, member: Member, size: str, batch: int) -> Rati
 
 def _speed(report: BenchReport, size: str, batch: int) -> Table:
     rows = []
+    on_gpu = any(report.find(member.name, "device", size, batch) for member in report.members)
     for member in report.members:
-        infer, end_to_end, pipeline = (
-            report.find(member.name, scope, size, batch) for scope in ("infer", "end_to_end", "pipeline")
-        )
+        infer, device, end_to_end, pipeline = (report.find(member.name, scope, size, batch) for scope in SCOPES)
         cells = [number(infer.percentiles()["median"]) if infer else ""]
+        if on_gpu:
+            cells.append(number(device.percentiles()["median"]) if device else "")
         if end_to_end:
             cells += [number(value) for value in end_to_end.percentiles().values()]
             cells.append(number(end_to_end.throughput()))
@@ -70,6 +71,7 @@ def _speed(report: BenchReport, size: str, batch: int) -> Table:
         (
             "",
             "infer",
+            *(("on the GPU",) if on_gpu else ()),
             "end to end",
             "p90",
             "p95",
@@ -85,6 +87,7 @@ def _speed(report: BenchReport, size: str, batch: int) -> Table:
 
 def _accuracy(report: BenchReport) -> Table:
     rows = []
+    on_gpu = any(member.device_memory_mib is not None for member in report.members)
     for member in report.members:
         accuracy, agreement = report.accuracy_of(member.name), agreement_of(report, member)
         iou = None if accuracy is None else accuracy.mean_iou()
@@ -99,15 +102,24 @@ def _accuracy(report: BenchReport) -> Table:
                 "" if worst is None or worst[1] > -0.005 else f"{worst[0]} {worst[1]:+.2f}",
                 "" if share is None else _share(share),
                 "" if member.load_s is None else f"{member.load_s:.2f}",
-                "" if member.peak_memory_mib is None else f"{member.peak_memory_mib:,.0f}",
+                _mib(member.peak_memory_mib),
+                *((_mib(member.device_memory_mib),) if on_gpu else ()),
                 f"{member.file_bytes / 1e6:.1f}",
             )
         )
     return Table(
         f"Accuracy on {report.pictures} (mIoU over the classes that occur), and cost",
-        ("", "mIoU", "change", "worst class", "pixels equal", "load s", "memory MiB", "file MB"),
+        (
+            *("", "mIoU", "change", "worst class", "pixels equal", "load s", "memory MiB"),
+            *(("on the GPU",) if on_gpu else ()),
+            "file MB",
+        ),
         tuple(rows),
     )
+
+
+def _mib(mib: float | None) -> str:
+    return "" if mib is None else f"{mib:,.0f}"
 
 
 def _share(share: float) -> str:

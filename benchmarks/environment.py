@@ -7,7 +7,8 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +42,7 @@ class Environment:
         commit: Commit of the source, followed by ``+`` if it was changed since; None if it is not a git checkout.
         load_average: Processes that were running in the minute before the measurement, on average.
         gpus: The NVIDIA GPUs with their compute capability, in CUDA's order.
+        clocks: Clock rates at that moment, where they can be read, by what they belong to.
     """
 
     date: str
@@ -55,6 +57,7 @@ class Environment:
     commit: str | None
     load_average: float
     gpus: tuple[str, ...] = ()
+    clocks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gpus", tuple(self.gpus))  # JSON has lists
@@ -75,6 +78,7 @@ class Environment:
             commit=_commit(_ROOT),
             load_average=round(os.getloadavg()[0], 2),
             gpus=tuple(map(str, list_gpus(load_driver()))),
+            clocks=_clocks(),
         )
 
     @property
@@ -89,6 +93,20 @@ def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     except OSError:  # not Linux
         match = None
     return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def _clocks(cpuinfo: Path = Path("/proc/cpuinfo"), nvidia_smi: str = "nvidia-smi") -> dict[str, str]:
+    clocks = {}
+    with suppress(OSError):  # not Linux
+        rates = re.findall(r"^cpu MHz\s*:\s*([\d.]+)", cpuinfo.read_text(), re.MULTILINE)
+        if rates:
+            clocks["CPU"] = f"{max(map(float, rates)):.0f} MHz"
+    query = [nvidia_smi, "--query-gpu=index,clocks.sm,clocks.max.sm", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.CalledProcessError, ValueError):  # no NVIDIA GPU, or one that does not say
+        for line in subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines():
+            index, now, highest = line.split(", ")
+            clocks[f"GPU {index}"] = f"{now} of {highest}"
+    return clocks
 
 
 def _version(package: str) -> str | None:

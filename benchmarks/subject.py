@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from typing_extensions import Self
 
 from ..runtime.frame_check import as_frames
 from ..runtime.runners import Runner, open_runner
+from ..runtime.runners.runner import GpuRunner
 from ..runtime.segmenter import Segmenter
 from .recipe import TORCH_WAYS, Recipe
 from .route_runner import RouteRunner
@@ -61,6 +63,24 @@ class Subject:
             return self._network_alone(rgb)
         frames, class_map = as_frames(self.frames(rgb)), np.empty(rgb.shape[:3], np.uint8)
         return lambda: self._runner.run(frames, ("class_map",), class_map=class_map)
+
+    def device_call(self, rgb: NDArray[np.uint8]) -> Callable[[], object] | None:
+        """A call of that part on a GPU, with frames that are there already; None where there is no such way.
+
+        Args:
+            rgb: Batch of RGB frames, uint8 (N, H, W, 3).
+        """
+        if self._runner.device == "cpu":
+            return None
+        if self._network_alone is not None:
+            return self._network_alone(rgb)
+        if not isinstance(self._runner, GpuRunner) or find_spec("torch") is None:
+            return None
+        import torch  # whose streams and events the time is measured with
+
+        frames = torch.from_numpy(self.frames(rgb)).to(self._runner.device)
+        class_map = torch.empty(frames.shape[:3], dtype=torch.uint8, device=self._runner.device)
+        return lambda: self.segmenter(frames, out=class_map)
 
     def end_to_end_call(self, rgb: NDArray[np.uint8]) -> Callable[[], object]:
         """A call from frames in memory to class maps in memory.

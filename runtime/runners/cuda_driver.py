@@ -102,6 +102,17 @@ class CudaDriver:
             self._check("cuMemAlloc", answer)
         return DeviceBlock(self, address.value)
 
+    def memory_taken(self) -> int:
+        """Bytes of the GPU's memory that are taken, by whomever.
+
+        Raises:
+            InferenceError: If CUDA does not say.
+        """
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        with self._current():
+            self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        return total.value - free.value
+
     def free(self, address: int) -> None:
         """Release memory; CUDA waits for the work that uses it.
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from fcnrt.benchmarks.agreement import verdict
-from fcnrt.benchmarks.bench import BenchSettings, run_bench
+from fcnrt.benchmarks.bench import BenchSettings, measure_on_device, run_bench
 from fcnrt.benchmarks.bench_report import BenchReport
 from fcnrt.benchmarks.bench_tables import tables
 from fcnrt.benchmarks.line_up import open_line_up
 from fcnrt.benchmarks.peers import PYTORCH, USUAL_ROUTE
-from fcnrt.benchmarks.probe import Probe, probe
+from fcnrt.benchmarks.probe import Probe, load_and_run, probe
 from fcnrt.benchmarks.recipe import Recipe
-from fcnrt.benchmarks.subject import open_subject
+from fcnrt.benchmarks.subject import Entry, open_subject
 from fcnrt.benchmarks.timing import WarmUp, measure_alternately
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.datasets.voc_writer import write_voc
@@ -106,7 +106,7 @@ def test_the_report_survives_being_written(report: BenchReport, tmp_path: Path) 
     first = document["series"][0]
     assert first["summary"]["median"] == pytest.approx(np.median(first["samples_ms"]), rel=1e-3)
     assert set(first["summary"]) == {"median", "p90", "p95", "p99", "max"}
-    assert set(document["scopes"]) == {"infer", "end_to_end", "pipeline"}
+    assert set(document["scopes"]) == {"infer", "device", "end_to_end", "pipeline"}
     assert document["environment"]["cpu"]
 
 
@@ -273,6 +273,70 @@ def test_loading_and_memory_are_seen_in_a_process_without_pytorch(tiny_files) ->
     assert 20 < found.peak_memory_mib < 300  # with PyTorch it would be more
     with pytest.raises(InferenceError, match=r"gone\.onnx"):
         probe(dataclasses.replace(recipe, path=tiny_files.onnx.with_name("gone.onnx")), ImageSize(32, 32), 1)
+
+
+class OnGpu:
+    """A network that says it works on a GPU, with frames that are there already; it counts its calls."""
+
+    device = "cuda:0"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def device_call(self, rgb: np.ndarray) -> Callable[[], None]:
+        assert rgb.shape == (2, 24, 32, 3)
+
+        def call() -> None:
+            self.calls += 1
+
+        return call
+
+
+def test_a_gpu_is_measured_by_its_own_clock(report: BenchReport) -> None:
+    pytorch, fcnrt = report.members
+    subjects = OnGpu(), OnGpu()
+    entries = [
+        Entry(dataclasses.replace(member, device=device), None, subject)
+        for member, device, subject in (
+            (pytorch, "cuda:0", subjects[0]),
+            (fcnrt, "cuda:0", subjects[1]),
+            (fcnrt, "cpu", None),
+        )
+    ]
+
+    def clock(calls: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, tuple[float, ...]]:
+        assert device == "cuda:0"
+        for call in calls.values():
+            call()
+        return {name: (float(index + 1),) * rounds for index, name in enumerate(calls)}
+
+    series = measure_on_device(entries, ImageSize(24, 32), 2, rounds=5, clock=clock)
+    assert [(s.member, s.scope, s.samples_ms) for s in series] == [
+        (PYTORCH, "device", (1.0,) * 5),
+        (FCNRT, "device", (2.0,) * 5),
+    ]
+    assert [subject.calls for subject in subjects] == [4, 4]  # three to warm up
+    at_size = tuple(dataclasses.replace(s, size="48x64", batch=1) for s in series)
+    members = tuple(dataclasses.replace(member, device_memory_mib=1234.5) for member in report.members)
+    speed, *_, accuracy = tables(dataclasses.replace(report, members=members, series=(*report.series, *at_size)))
+    assert (speed.header[2], speed.rows[1][2]) == ("on the GPU", "2.00")
+    assert (accuracy.header[7], accuracy.rows[1][7]) == ("on the GPU", "1,234")
+    assert "on the GPU" not in tables(report)[0].header
+
+
+def test_on_the_cpu_there_is_no_gpu_to_measure(tiny_files) -> None:
+    spec = read_onnx_header(tiny_files.onnx).spec
+    recipe = Recipe(way="fcnrt", path=tiny_files.onnx, backend="onnxruntime", device="cpu", spec=spec)
+    with open_subject(recipe) as subject:
+        assert subject.device_call(np.zeros((1, 8, 8, 3), np.uint8)) is None
+
+
+def test_memory_of_a_gpu_is_what_opening_and_running_take_of_it(tiny_files) -> None:
+    spec = read_onnx_header(tiny_files.onnx).spec
+    recipe = Recipe(way="fcnrt", path=tiny_files.onnx, backend="onnxruntime", device="cpu", spec=spec)
+    taken = iter((100 << 20, 350 << 20))
+    assert load_and_run(recipe, ImageSize(32, 32), 1, memory_taken=lambda: next(taken))[1] == 250
+    assert load_and_run(recipe, ImageSize(32, 32), 1, memory_taken=None)[1] is None
 
 
 def test_a_model_is_measured_where_pytorch_is_not_installed(tiny_files) -> None:

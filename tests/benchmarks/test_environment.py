@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.benchmarks.environment import Environment, _commit, _cpu
+from fcnrt.benchmarks.environment import Environment, _clocks, _commit, _cpu
 
 
 def test_this_machine_is_described() -> None:
@@ -33,6 +33,17 @@ def test_cpu_model_is_read_where_linux_has_it(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n")
     assert _cpu(tmp_path / "cpuinfo") == "Some CPU @ 2.50GHz"
     assert _cpu(tmp_path / "missing")
+
+
+def test_clocks_are_noted_where_they_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("cpu MHz\t\t: 2449.998\ncpu MHz\t\t: 3100.5\n")
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho '0, 345 MHz, 1980 MHz'\n")
+    smi.chmod(0o755)
+    assert _clocks(tmp_path / "cpuinfo", str(smi)) == {"CPU": "3100 MHz", "GPU 0": "345 MHz of 1980 MHz"}
+    smi.write_text("#!/bin/sh\necho 'No devices were found'; exit 6\n")
+    assert _clocks(tmp_path / "missing", str(smi)) == {}
+    assert _clocks(tmp_path / "missing", str(tmp_path / "missing")) == {}
 
 
 def test_commit_is_that_of_this_checkout_only(tmp_path: Path) -> None:

@@ -138,6 +138,11 @@ class FakeCudaLibrary:
         self.live[address._obj.value] = block
         return self._answer("allocate", size.value)
 
+    def cuMemGetInfo_v2(self, free: Any, total: Any) -> int:  # noqa: N802
+        total._obj.value = 1 << 30
+        free._obj.value = (1 << 30) - sum(len(block) for block in self.live.values())
+        return self._answer("memory")
+
     def cuMemFree_v2(self, address: Any) -> int:  # noqa: N802
         del self.live[address.value]
         return 0

@@ -53,6 +53,17 @@ def test_an_error_without_a_text(on_gpu: Any) -> None:
         on_gpu.driver.synchronize(1)
 
 
+def test_memory_that_is_taken(on_gpu: Any) -> None:
+    block = on_gpu.driver.allocate(1000)
+    assert on_gpu.driver.memory_taken() == 1000
+    del block
+    gc.collect()
+    assert on_gpu.driver.memory_taken() == 0
+    on_gpu.library.failing = ("memory", 1)
+    with pytest.raises(InferenceError, match="CUDA failed in cuMemGetInfo_v2: invalid argument"):
+        on_gpu.driver.memory_taken()
+
+
 def test_memory_is_released_with_its_block(on_gpu: Any) -> None:
     block = on_gpu.driver.allocate(10)
     assert list(on_gpu.library.live) == [block.address]
