@@ -9,28 +9,38 @@ from numpy.typing import NDArray
 
 from ..export.compare import LOGIT_RTOL
 from ..runtime.errors import ParityError
+from ..runtime.spec import Precision
+from .tolerance import TOLERANCES
 
 Route = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """An RGB frame, uint8 (H, W, 3), to its class map, uint8 (H, W); both in memory."""
 
 
-def require_agreement(routes: Mapping[str, Route], frame: NDArray[np.uint8], logits: NDArray[np.float32]) -> None:
+def require_agreement(
+    routes: Mapping[str, Route],
+    frame: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    *,
+    precision: Precision = "fp32",
+) -> None:
     """Make sure that routes which are about to be compared by speed compute the same thing.
 
     Args:
         routes: What to check, by name.
         frame: RGB frame, uint8 (H, W, 3).
         logits: What the PyTorch module computes for the frame, float32 (classes, H, W).
+        precision: What the routes compute in.
 
     Raises:
-        ParityError: If a route returns something else than a class map, or gives a pixel a class whose logit is more
-            than rounding below the highest; or if the frame is of one class, which proves nothing.
+        ParityError: If a route returns something else than a class map, or gives more pixels than the precision
+            explains a class whose logit is more than rounding below the highest (in fp32: any pixel); or if the frame
+            is of one class, which proves nothing.
     """
     expected = logits.argmax(0).astype(np.uint8)  # (H, W)
     if (expected == expected.flat[0]).all():
         raise ParityError("PyTorch finds one class in the whole frame, so no mistake of a route could be seen")
     # Two logits may move towards each other, each by what rounding explains.
-    tie = 2 * LOGIT_RTOL["fp32"] * float(np.abs(logits).max())
+    tie = 2 * LOGIT_RTOL[precision] * float(np.abs(logits).max())
     for name, route in routes.items():
         class_map = route(frame)
         if class_map.dtype != np.uint8 or class_map.shape != expected.shape:
@@ -41,7 +51,7 @@ def require_agreement(routes: Mapping[str, Route], frame: NDArray[np.uint8], log
             raise ParityError(f"{name} returns class {int(class_map.max())}; there are {len(logits)} classes")
         chosen = np.take_along_axis(logits, class_map[None].astype(np.int64), 0)[0]  # (H, W)
         wrong = int(np.count_nonzero(logits.max(0) - chosen > tie))
-        if wrong:
+        if wrong > TOLERANCES[precision].fault_share * class_map.size:
             raise ParityError(
                 f"{name} disagrees with PyTorch on {wrong:,} of {class_map.size:,} pixels that are no ties; its speed "
                 "would mean nothing"

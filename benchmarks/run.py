@@ -39,17 +39,30 @@ def demo_network(folder: Path) -> Network:
     return Network(checkpoint, demo_model(), export_usual_route(checkpoint.model, folder / "usual.onnx"))
 
 
+def demo_int8_network(folder: Path) -> Network:
+    """The demo FCN-8s, also in INT8."""
+    from ..datasets.calibration import drawn_calibration
+    from ..export.to_onnx import export_onnx
+
+    network = demo_network(folder)
+    result = export_onnx(network.checkpoint, folder / "int8.onnx", precision="int8", calibration=drawn_calibration())
+    assert result.quantization is not None
+    loss = round(result.quantization.loss, 3)
+    return dataclasses.replace(network, int8_path=result.path, int8_loss=loss)
+
+
 def full_width_network(folder: Path) -> Network:
-    """An FCN-8s of the paper's width with random weights, exported into `folder` (1.1 GB)."""
+    """An FCN-8s of the paper's width with random weights, exported into `folder` (1.2 GB), also in INT8."""
     from ..export.to_onnx import export_onnx
     from ..fcn_models.fcn import FCNConfig
     from .latency import Network
-    from .random_network import random_checkpoint
+    from .random_network import quantize_all, random_checkpoint
     from .usual_route import export_usual_route
 
     checkpoint = random_checkpoint(FCNConfig(variant="fcn8s"))
     usual_path = export_usual_route(checkpoint.model, folder / "usual.onnx")
-    return Network(checkpoint, export_onnx(checkpoint, folder / "fcnrt.onnx").path, usual_path)
+    path = export_onnx(checkpoint, folder / "fcnrt.onnx").path
+    return Network(checkpoint, path, usual_path, quantize_all(path, checkpoint, folder / "int8.onnx"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,8 @@ class Setup:
 
     Attributes:
         demo: Makes the slim network; may write into the folder it is given.
-        full_width: Makes the network of the paper's width, likewise.
+        demo_int8: Makes it in INT8 as well.
+        full_width: Makes the network of the paper's width, also in INT8.
         size: Size of the frames.
         other_size: Size of the frames where the slim network is measured a second time.
         rounds: Measured calls of each route with the slim network.
@@ -66,12 +80,14 @@ class Setup:
         video_pairs: How often the frame rates are measured against each other.
         film_frames: Length of the shorter film.
         launches: How often a program is started.
+        compiled: Whether torch.compile takes part, which needs a C++ compiler and half a minute.
         warm_up: When to begin measuring calls.
         program: The command that is `fcnrt`.
         first_class_map: The command that is timed to its first class map.
     """
 
     demo: Callable[[Path], Network] = demo_network
+    demo_int8: Callable[[Path], Network] = demo_int8_network
     full_width: Callable[[Path], Network] = full_width_network
     size: ImageSize = _SIZE
     other_size: ImageSize = _OTHER_SIZE
@@ -80,6 +96,7 @@ class Setup:
     video_pairs: int = 3
     film_frames: int = 60
     launches: int = 20
+    compiled: bool = True
     warm_up: WarmUp = field(default_factory=WarmUp)
     program: Sequence[str] = FCNRT_PROGRAM
     first_class_map: Sequence[str] = tuple(first_class_map_command(_SIZE))
@@ -120,6 +137,26 @@ def _demo(setup: Setup, folder: Path) -> list[Row]:
     ]
 
 
+def _demo_int8(setup: Setup, folder: Path) -> list[Row]:
+    from .latency import COMPILED, FCNRT, FCNRT_INT8, PYTORCH, USUAL_ROUTE, compare_routes
+
+    at_least: dict[str, float | None] = {USUAL_ROUTE: 2.0, PYTORCH: 4.0, COMPILED: 1.5, FCNRT: None}
+    if not setup.compiled:
+        del at_least[COMPILED]
+    return [
+        compare_routes(
+            setup.demo_int8(folder),
+            setup.size,
+            name=f"demo-int8-{setup.size}",
+            title=f"Demo FCN-8s in INT8, {setup.size}, frame to class map",
+            at_least=at_least,
+            rounds=setup.rounds,
+            warm_up=setup.warm_up,
+            subject=FCNRT_INT8,
+        )
+    ]
+
+
 def _video(setup: Setup, folder: Path) -> list[Row]:
     from .video import measure_video
 
@@ -134,17 +171,24 @@ def _video(setup: Setup, folder: Path) -> list[Row]:
 
 
 def _full_width(setup: Setup, folder: Path) -> list[Row]:
-    from .latency import USUAL_ROUTE, compare_routes
+    from .latency import FCNRT, FCNRT_INT8, USUAL_ROUTE, compare_routes
 
+    network = setup.full_width(folder)
+    what = f"FCN-8s of the paper's width (random weights){{}}, {setup.size}, frame to class map"
     return [
         compare_routes(
-            setup.full_width(folder),
+            network,
             setup.size,
-            name=f"full-width-{setup.size}",
-            title=f"FCN-8s of the paper's width (random weights), {setup.size}, frame to class map",
-            at_least={USUAL_ROUTE: 1.0},
+            name=f"full-width{suffix}-{setup.size}",
+            title=what.format(addition),
+            at_least={other: target},
             rounds=setup.full_width_rounds,
             warm_up=setup.warm_up,
+            subject=subject,
+        )
+        for suffix, addition, subject, other, target in (
+            ("", "", FCNRT, USUAL_ROUTE, 1.0),
+            ("-int8", " in INT8", FCNRT_INT8, FCNRT, 2.0),
         )
     ]
 
@@ -154,6 +198,7 @@ BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     "help": _help,
     "first-class-map": _first_class_map,
     "demo": _demo,
+    "demo-int8": _demo_int8,
     "video": _video,
     "full-width": _full_width,
 }

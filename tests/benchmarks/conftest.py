@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from fcnrt.benchmarks.latency import Network
-from fcnrt.benchmarks.random_network import random_checkpoint
+from fcnrt.benchmarks.random_network import quantize_all, random_checkpoint
 from fcnrt.benchmarks.usual_route import export_usual_route
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
@@ -21,7 +21,8 @@ def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     folder = tmp_path_factory.mktemp("tiny_network")
     checkpoint = random_checkpoint(FCNConfig(variant="fcn8s", num_classes=5, width=1 / 16, fc_channels=16))
     path = export_onnx(checkpoint, folder / "fcnrt.onnx").path
-    return Network(checkpoint, path, export_usual_route(checkpoint.model, folder / "usual.onnx"))
+    usual_path = export_usual_route(checkpoint.model, folder / "usual.onnx")
+    return Network(checkpoint, path, usual_path, quantize_all(path, checkpoint, folder / "int8.onnx"), 0.25)
 
 
 class TinyFiles(NamedTuple):

@@ -22,10 +22,12 @@ PROGRAM = (sys.executable, "-c", "import sys, time; time.sleep(0.3 if sys.argv[2
 def setup(tiny_network: Network) -> Setup:
     return Setup(
         demo=lambda folder: tiny_network,
+        demo_int8=lambda folder: tiny_network,
         full_width=lambda folder: tiny_network,
         size=ImageSize(48, 64),
         other_size=ImageSize(32, 80),
         film_frames=2,
+        compiled=False,
         warm_up=WarmUp(window=1, max_rounds=2),
         program=PROGRAM,
         first_class_map=(sys.executable, "-c", "print('class map')"),
@@ -42,9 +44,11 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "first-class-map",
         "demo-48x64",
         "demo-32x80",
+        "demo-int8-48x64",
         "video-rate",
         "video-memory",
         "full-width-48x64",
+        "full-width-int8-48x64",
     ]
     for row in report.rows:
         assert row.scope
@@ -57,9 +61,11 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "first-class-map": [1.0],
         "demo-48x64": [1.5, 2.7],
         "demo-32x80": [None, None],
+        "demo-int8-48x64": [2.0, 4.0, None],
         "video-rate": [0.95],
         "video-memory": [1.05],
         "full-width-48x64": [1.0],
+        "full-width-int8-48x64": [2.0],
     }
     assert "help ..." in lines
 

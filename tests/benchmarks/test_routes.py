@@ -111,3 +111,18 @@ def test_the_row_compares_with_the_routes_that_were_named(tiny_network: Network)
     # Faster means a ratio above 1: the other's time over fcnrt's.
     ratios = np.array(row.samples[PYTORCH]) / np.array(row.samples[FCNRT])
     assert row.outcomes[1].value == pytest.approx(np.median(ratios), rel=1e-3)
+
+
+def test_int8_may_differ_a_little_and_not_more(tiny_network: Network) -> None:
+    frame = scene("64x96")
+    logits = reference_logits(tiny_network.checkpoint.model, RGB, frame[None])[0]
+    expected = logits.argmax(0).astype(np.uint8)
+    worst = logits.argmin(0).astype(np.uint8)
+    few, many = expected.copy(), expected.copy()
+    few[:5, :12] = worst[:5, :12]  # 60 of 6,144 pixels are less than 1 %
+    many[:12] = worst[:12]
+    require_agreement({"few": lambda _: few}, frame, logits, precision="int8")
+    with pytest.raises(ParityError, match="few disagrees with PyTorch on 60 of 6,144"):
+        require_agreement({"few": lambda _: few}, frame, logits)
+    with pytest.raises(ParityError, match="many disagrees with PyTorch on"):
+        require_agreement({"many": lambda _: many}, frame, logits, precision="int8")
