@@ -15,12 +15,14 @@ import pytest
 import torch
 
 from fcnrt.benchmarks.device_ways import TorchWay
+from fcnrt.benchmarks.environment import Environment
 from fcnrt.benchmarks.gpu_check import GpuCheck, describe, main, measure, missed, require_device
+from fcnrt.benchmarks.gpu_check_arrays import compare_class_maps
 from fcnrt.benchmarks.gpu_check_models import CheckedNetwork, exported_file
 from fcnrt.benchmarks.gpu_check_models import main as export_main
 from fcnrt.benchmarks.gpu_check_parity import measure_parity
 from fcnrt.benchmarks.gpu_check_speed import measure_speed
-from fcnrt.benchmarks.report import Report
+from fcnrt.benchmarks.report import Outcome, Report, Row
 from fcnrt.fcn_models.checkpoint import Checkpoint, load_checkpoint
 from fcnrt.runtime.errors import DeviceError, MissingDependencyError
 from fcnrt.runtime.spec import ImageSize
@@ -134,6 +136,30 @@ def test_class_maps_that_are_wrong_are_told(network: CheckedNetwork, there: bool
     assert any("MISSED: at least 99.85" in line for line in describe(row))
 
 
+def test_every_case_of_arrays_is_judged() -> None:
+    notes: list[str] = []
+    expected = np.array([[0, 1], [2, 1]])
+
+    def fail() -> NoReturn:
+        raise RuntimeError("an illegal memory access\nwas encountered")
+
+    cases: dict[str, Callable[[], Any]] = {
+        "right": lambda: expected.copy(),
+        "a pixel off": lambda: np.array([[0, 1], [2, 2]]),
+        "failing": fail,
+    }
+    outcomes = compare_class_maps(cases, expected, note=notes.append)
+    assert [(outcome.value, outcome.met) for outcome in outcomes] == [(100, True), (75, False), (0, False)]
+    assert notes == ["failing failed: an illegal memory access was encountered"]
+    kept = Outcome(value=16, meaning="MiB not given back", at_most=4)
+    row = Row(name="arrays", title="", scope="", unit="", samples={}, outcomes=(*outcomes, kept))
+    assert missed(Report(environment=Environment.here(), rows=(row,))) == [
+        "75 % of the pixels right: a pixel off (at least 100)",
+        "0 % of the pixels right: failing (at least 100)",
+        "16 MiB not given back (at most 4)",
+    ]
+
+
 class Broken:
     arithmetic = "fp16"
 
@@ -194,6 +220,7 @@ for name in missing:
     sys.modules[name] = None
 import torch
 from pathlib import Path
+from fcnrt.benchmarks.environment import Environment
 from fcnrt.benchmarks.gpu_check import GpuCheck, measure
 from fcnrt.benchmarks.gpu_check_models import CheckedNetwork, demo_network
 from fcnrt.benchmarks.random_network import random_network
