@@ -11,7 +11,7 @@ import typer
 from .console import download_bar, fraction_bar, say, status
 
 if TYPE_CHECKING:
-    from ..datasets.labeled_image import LabeledImage
+    from ..datasets.labeled_files import LabeledFiles
     from ..fcn_models.checkpoint_metadata import Palette
     from ..runtime.spec import ImageSize
     from ..training.module import Round
@@ -186,7 +186,7 @@ def _parse_size(text: str) -> ImageSize:
 
 def _open(
     root: Path, classes: Path | None, train_split: str, val_split: str, sbd: Path | None
-) -> tuple[Sequence[LabeledImage], Sequence[LabeledImage], tuple[str, ...], Palette]:
+) -> tuple[LabeledFiles, LabeledFiles, tuple[str, ...], Palette]:
     """Training and validation pictures, and names and colours of their classes."""
     from ..datasets.data_folder import open_data
     from ..datasets.sbd import sbd_train
@@ -242,7 +242,7 @@ def _describe(plan: Plan, resolved: Resolved) -> str:
     )
 
 
-def _survey(train_pictures: Sequence[LabeledImage], val_pictures: Sequence[LabeledImage], names: Sequence[str]) -> str:
+def _survey(train_pictures: LabeledFiles, val_pictures: LabeledFiles, names: Sequence[str]) -> str:
     """Read every picture once, so that a bad one is named now and not in the middle of the night."""
     from ..datasets.survey import count_labels
 
@@ -258,6 +258,9 @@ def _survey(train_pictures: Sequence[LabeledImage], val_pictures: Sequence[Label
         seen = count_labels(train_pictures, len(names), on_picture=advance)
         count_labels(val_pictures, len(names), on_picture=advance)
     text = f"{len(train_pictures):,} to learn from, {len(val_pictures):,} to validate on, all readable"
+    shared = {pair.image for pair in train_pictures.pairs} & {pair.image for pair in val_pictures.pairs}
+    if shared:
+        text += f"; {len(shared):,} of these are learned from, too: scores will be too good"
     missing = [name for name, pixels in zip(names, seen, strict=True) if not pixels]
     if missing:
         more = len(missing) - _NEVER_SEEN_LISTED
@@ -268,7 +271,7 @@ def _survey(train_pictures: Sequence[LabeledImage], val_pictures: Sequence[Label
 def _line(found: Round, resolved: Resolved, *, is_best: bool) -> str:
     digits = len(f"{resolved.steps:,}")
     return (
-        f"  step {found.step:>{digits},}/{resolved.steps:,} · epoch {found.epoch:.1f} · loss {found.train_loss:.4f}, "
-        f"validation {found.val_loss:.4f} · pixel accuracy {100 * found.pixel_accuracy:.1f} % · "
-        f"mIoU {100 * found.mean_iou:.1f} %{' (best)' if is_best else ''} · {found.seconds:.0f} s"
+        f"  step {found.step:>{digits},}/{resolved.steps:,} · epoch {found.epoch:.1f} · "
+        f"loss {found.train_loss:.3f}, val {found.val_loss:.3f} · accuracy {100 * found.pixel_accuracy:.1f} % · "
+        f"mIoU {100 * found.mean_iou:.1f} %{' (best)' if is_best else ''}"
     )

@@ -22,10 +22,13 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """The picture, uint8 (H, W, 3), RGB.
 
     Raises:
-        DatasetError: If the file cannot be read.
+        DatasetError: If the file cannot be read, or has more than 8 bits per channel.
     """
+    picture = _open(path)
+    if picture.mode.startswith(("I", "F")):  # converting it would cut off all that is brighter than 255
+        raise DatasetError(f"{path} has more than 8 bits per channel (mode {picture.mode}); convert it to 8")
     # The stored pixels, whatever orientation EXIF asks for: the labels were drawn on those.
-    return np.asarray(_open(path).convert("RGB"))
+    return np.asarray(picture.convert("RGB"))
 
 
 def read_index_label(path: Path, num_classes: int) -> NDArray[np.uint8]:

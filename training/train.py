@@ -204,7 +204,7 @@ def _translated_errors() -> Iterator[None]:
     except torch.OutOfMemoryError as exc:
         raise TrainingError(
             f"the device has not enough memory: {str(exc).partition('. ')[0]}. Take a smaller --crop or --batch-size, "
-            "or --precision bf16"
+            "--precision bf16, or smaller validation pictures, which are not cut"
         ) from exc
     except MisconfigurationException as exc:
         raise DeviceError(" ".join(str(exc).split())) from exc

@@ -125,7 +125,11 @@ def test_bad_input_is_one_line_before_anything_is_written(fcnrt, discs: Path, tm
     classes.write_text("table\n")
     assert "names 1 classes; there must be 2 at least" in refused("--classes", classes)
     classes.write_text("table\ndisc\nsquare\n")
-    assert "none shows square" in fcnrt(*known, "--classes", classes, "--steps", 1).err
+    err = fcnrt(*known, "--classes", classes, "--steps", 1, "--train-split", "val").err
+    assert (
+        "  pictures  2 to learn from, 2 to validate on, all readable; 2 of these are learned from, too: scores" in err
+    )
+    assert "; none shows square\n" in err
     (tmp_path / "out" / "last.ckpt").unlink()
     cv2.imwrite(str(discs / "masks" / "7.png"), np.full((64, 80), 9, np.uint8))
     code, _, err = fcnrt(*known, "--classes", classes)

@@ -34,6 +34,10 @@ def write_portrait(folder: Path, name: str, matte: np.ndarray, mode: str = "L") 
     Image.fromarray(matte).convert(mode).save(folder / f"{name}_matte.png")
 
 
+def write_16_bits(path: Path) -> None:
+    Image.new("I;16", (3, 2)).save(path, format="PNG")
+
+
 def names(root: Path, split: str, num_classes: int = 3) -> list[str]:
     return [picture.name for picture in open_data(root).open(split, num_classes=num_classes)]
 
@@ -114,6 +118,10 @@ def test_portraits(tmp_path: Path) -> None:
         (lambda root: Image.new("L", (9, 9)).save(root / "masks/a.png"), r"masks/a\.png is 9x9 .* must be of one size"),
         (lambda root: Image.new("RGB", (3, 2)).save(root / "masks/a.png"), r"a\.png is a PNG of mode RGB and holds no"),
         (lambda root: (root / "images" / "a.jpg").write_bytes(b"\xff\xd8\xff"), r"cannot read .*images/a\.jpg"),
+        (
+            lambda root: write_16_bits(root / "images" / "a.jpg"),
+            r"a\.jpg has more than 8 bits per channel \(mode I;16\)",
+        ),
         (lambda root: write_pair(root, "a", suffix=".png"), r"a\.jpg and a\.png would share one label"),
     ],
 )
