@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
+import scipy.io
 
 from fcnrt.cli import train as command
+from fcnrt.datasets.voc_writer import write_voc
 from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.spec import ImageSize
 from fcnrt.training import plan
 
 SLIM = ("--init", "none", "--width", "0.0625", "--fc-channels", "16", "--crop", "48x48", "--workers", "0")
@@ -75,6 +79,39 @@ def test_from_own_pictures_to_a_class_map(fcnrt, discs: Path, tmp_path: Path) ->
     )
     assert code == 0, err
     assert err.startswith("fcn8s · 2 classes · best.safetensors; score_pool3 at zero\n  recipe    poly · 1 steps of 8")
+
+
+def test_voc_and_sbd_by_lists_of_their_own(fcnrt, tmp_path: Path) -> None:
+    """The paper's way: learn from SBD, validate on a list of VOC, and never on what was learned from."""
+    write_voc(tmp_path / "voc", count=4, seed=0, size=ImageSize(48, 48))
+    sbd, names = tmp_path / "sbd", [f"synthetic_0_{index:06}" for index in range(4)]
+    for folder in ("img", "cls"):
+        (sbd / folder).mkdir(parents=True)
+    for name in names:
+        shutil.copy(tmp_path / "voc" / "JPEGImages" / f"{name}.jpg", sbd / "img")
+        truth = np.zeros(1, [("Segmentation", "O")])
+        truth[0]["Segmentation"] = np.zeros((48, 48), np.uint8)
+        scipy.io.savemat(sbd / "cls" / f"{name}.mat", {"GTcls": truth})
+    (sbd / "train.txt").write_text("\n".join(names))
+    (tmp_path / "seg11valid.txt").write_text(f"{names[1]}\n")
+    options = ("--data", tmp_path / "voc", "--sbd", sbd, "--val-split", tmp_path / "seg11valid.txt", "--steps", "1")
+    code, _, err = fcnrt("train", *options, *SLIM, "-o", tmp_path / "out")
+    assert code == 0, err
+    assert err.startswith("fcn8s · 21 classes · random weights\n")
+    assert "  pictures  3 to learn from, 1 to validate on, all readable; none shows aeroplane, bicycle, bird" in err
+
+
+def test_portraits_know_their_classes(fcnrt, tmp_path: Path) -> None:
+    for index in range(3):
+        picture = np.full((50, 60, 3), 40 * index, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+        cv2.imwrite(str(tmp_path / f"{index}_matte.png"), np.tile(np.arange(60, dtype=np.uint8) * 4, (50, 1)))
+    code, _, err = fcnrt("train", "--data", tmp_path, "--steps", "1", *SLIM, "-o", tmp_path / "out")
+    assert code == 0, err
+    assert err.startswith("fcn8s · 2 classes · random weights\n")
+    code, out, _ = fcnrt("info", tmp_path / "out" / "best.safetensors")
+    assert "background" in out
+    assert "person" in out
 
 
 def test_resuming(fcnrt, discs: Path, tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ class Vanishing(list[LabeledImage]):
         raise DatasetError("cannot read photos/3.jpg: gone")
 
 
+FORKS = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of Python 3.12 and 3.13, in DataLoader
+
+
+@FORKS
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_picture_that_vanishes_is_named_in_one_line(tmp_path: Path, squares, make_start, workers: int) -> None:
     with pytest.raises(DatasetError) as caught:
@@ -187,6 +191,7 @@ class Dying(list[LabeledImage]):
         os._exit(9)
 
 
+@FORKS
 def test_a_reader_that_dies(tmp_path: Path, squares, make_start) -> None:
     plan = dataclasses.replace(PLAN, recipe=RECIPES["poly"], workers=1)
     with pytest.raises(
