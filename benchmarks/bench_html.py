@@ -7,21 +7,20 @@ from pathlib import Path
 
 from ..runtime.atomic import atomic_path
 from .agreement import verdict
-from .bench_plots import class_plot, latency_plot, legend, throughput_plot
+from .bench_plots import COLOURS, class_plot, latency_plot, legend, throughput_plot
 from .bench_report import SCOPES, BenchReport
 from .bench_tables import Table, heading, tables
 from .parity_style import STYLE
 
-_STYLE = """
-:root { --m0: #7b8794; --m1: #0b6e99; --m2: #c2500a; --m3: #2e7d32; --m4: #8e3fb0; --m5: #b8860b; }
-@media (prefers-color-scheme: dark) {
-  :root { --m0: #98a4b0; --m1: #4fc3f7; --m2: #ff9e57; --m3: #7ccf80; --m4: #cf93ea; --m5: #e6c34d; } }
-.m0 { fill: var(--m0); background: var(--m0); } .m1 { fill: var(--m1); background: var(--m1); }
-.m2 { fill: var(--m2); background: var(--m2); } .m3 { fill: var(--m3); background: var(--m3); }
-.m4 { fill: var(--m4); background: var(--m4); } .m5 { fill: var(--m5); background: var(--m5); }
-.line { fill: none; stroke-width: 2; }
-.line.m0 { stroke: var(--m0); } .line.m1 { stroke: var(--m1); } .line.m2 { stroke: var(--m2); }
-.line.m3 { stroke: var(--m3); } .line.m4 { stroke: var(--m4); } .line.m5 { stroke: var(--m5); }
+_STYLE = (
+    f"""
+:root {{ {" ".join(f"--{name}: {light};" for name, (light, _) in COLOURS.items())} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ {" ".join(f"--{name}: {dark};" for name, (_, dark) in COLOURS.items())} }} }}
+{" ".join(f".{name} {{ --own: var(--{name}); }}" for name in COLOURS)}
+"""
+    """svg circle, svg rect, .swatch { fill: var(--own); background: var(--own); }
+.line { fill: none; stroke: var(--own); stroke-width: 2; }
 svg { max-width: 40rem; display: block; margin: .3rem 0 1.2rem; }
 svg circle { fill-opacity: .75; } svg rect { fill-opacity: .5; }
 svg text { font-size: 12px; } svg text.start { text-anchor: start; } svg text.end { text-anchor: end; }
@@ -29,8 +28,11 @@ svg text.strong { fill: var(--text); font-weight: 600; } svg text.loss { fill: v
 .median { stroke: var(--text); stroke-width: 2; } .p99 { stroke: var(--text); stroke-dasharray: 3 2; }
 .legend { margin: .4rem 0; } .entry { display: inline-block; margin-right: 1rem; }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .35em; }
-table { border-radius: 10px; }
+.scroll { margin-bottom: 1.2rem; } table { border-radius: 10px; border-collapse: separate; border-spacing: 0; }
+th:first-child { position: sticky; left: 0; background: var(--card); }
+tbody th { white-space: normal; min-width: 8.5rem; }
 """
+)
 
 
 def write_html(report: BenchReport, path: Path) -> None:

@@ -11,8 +11,18 @@ import numpy as np
 from .bench_report import BenchReport, Member
 from .bench_tables import number
 
-COLOURS = 6
-"""Colours that the page's style has, classes ``m0`` to ``m5``; further members begin again."""
+COLOURS = {
+    # On light ground, and on dark: told apart by hue, and the first, usually the reference, by having none.
+    "m0": ("#7b8794", "#98a4b0"),
+    "m1": ("#0b6e99", "#4fc3f7"),
+    "m2": ("#c2500a", "#ff9e57"),
+    "m3": ("#2e7d32", "#7ccf80"),
+    "m4": ("#8e3fb0", "#cf93ea"),
+    "m5": ("#b8860b", "#e6c34d"),
+    "m6": ("#00897b", "#4db6ac"),
+    "m7": ("#c2185b", "#ff80ab"),
+}
+"""Classes of the page's style with their colours, one for each member; further members begin again."""
 
 _WIDTH = 420  # units; a phone shows about one pixel for each
 _LEFT, _RIGHT = 14, 406
@@ -45,7 +55,7 @@ def latency_plot(report: BenchReport, size: str, batch: int) -> str:
         # Heights mean nothing; they only keep dots apart, and are the same every time.
         heights = np.random.default_rng(0).uniform(24, 42, len(series.samples_ms))
         parts += [
-            f'<circle class="m{index % COLOURS}" cx="{_LEFT + scale * sample:.1f}" cy="{top + y:.1f}" r="2.2"/>'
+            f'<circle class="{_colour(index)}" cx="{_LEFT + scale * sample:.1f}" cy="{top + y:.1f}" r="2.2"/>'
             for sample, y in zip(series.samples_ms, heights, strict=True)
         ]
         for name, mark in (("median", "median"), ("p99", "p99")):
@@ -73,12 +83,12 @@ def class_plot(report: BenchReport) -> str | None:
         top = _CLASS_ROW * row
         parts.append(_text(_CLASS_LEFT - 6, top + 14, report.class_names[k], "end"))
         parts.append(
-            f'<rect class="m{first_index % COLOURS}" x="{_CLASS_LEFT}" y="{top + 5}" '
+            f'<rect class="{_colour(first_index)}" x="{_CLASS_LEFT}" y="{top + 5}" '
             f'width="{scale * first[k]:.1f}" height="10" rx="2"/>'
         )
         for index, iou, _ in scored[1:]:
             parts.append(
-                f'<circle class="m{index % COLOURS}" cx="{_CLASS_LEFT + scale * iou[k]:.1f}" cy="{top + 10}" r="3.4"/>'
+                f'<circle class="{_colour(index)}" cx="{_CLASS_LEFT + scale * iou[k]:.1f}" cy="{top + 10}" r="3.4"/>'
             )
         worst = min((iou[k] - first[k] for _, iou, _ in scored[1:]), default=0.0)
         label = f"{worst:+.1f}" if worst <= -_SMALLEST_WORTH_A_LABEL else f"{first[k]:.1f}"
@@ -115,18 +125,22 @@ def throughput_plot(report: BenchReport) -> str:
         places = [(x[column], bottom - scale * value) for column, value in values]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
         dash = "" if batch == batches[0] else f' stroke-dasharray="{2 + 2 * batches.index(batch)} 3"'
-        parts.append(f'<polyline class="line m{index % COLOURS}" points="{path}"{dash}/>')
-        parts += [f'<circle class="m{index % COLOURS}" cx="{px:.1f}" cy="{py:.1f}" r="3.6"/>' for px, py in places]
+        parts.append(f'<polyline class="line {_colour(index)}" points="{path}"{dash}/>')
+        parts += [f'<circle class="{_colour(index)}" cx="{px:.1f}" cy="{py:.1f}" r="3.6"/>' for px, py in places]
     return _svg(bottom + _FOOT, parts, "Frames per second against the size of the frames")
 
 
 def legend(members: Sequence[Member]) -> str:
     """The members with their colours, as HTML."""
     entries = (
-        f'<span class="entry"><span class="swatch m{index % COLOURS}"></span>{escape(member.name)}</span>'
+        f'<span class="entry"><span class="swatch {_colour(index)}"></span>{escape(member.name)}</span>'
         for index, member in enumerate(members)
     )
     return f'<p class="legend">{" ".join(entries)}</p>'
+
+
+def _colour(index: int) -> str:
+    return list(COLOURS)[index % len(COLOURS)]
 
 
 def _pixels(size: str) -> int:

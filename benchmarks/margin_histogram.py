@@ -64,7 +64,7 @@ def margin_histogram(hop: Hop) -> str:
 def _short(count: int) -> str:
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
         if count >= size:
-            return f"{count / size:.3g}{unit}"
+            return f"{count / size:.{0 if count >= 10 * size else 1}f}{unit}"
     return str(count)
 
 
