@@ -11,11 +11,37 @@ from .ratio import Ratio, paired_ratio
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text; the first column is a name, all others are figures."""
+    """Cells of text; the first column is a name, all others are figures.
+
+    Attributes:
+        title: What the table shows.
+        header: One name per column.
+        rows: The cells.
+        dispensable: Columns that a narrow terminal can do without, the first to go first.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    dispensable: tuple[str, ...] = ()
+
+    def fitting(self, width: int, *, gap: int) -> Table:
+        """The table without so many of its dispensable columns as do not fit into so many characters.
+
+        Args:
+            width: Characters in a line.
+            gap: Characters between two columns.
+        """
+        taken = sum(max(map(len, column)) + gap for column in zip(self.header, *self.rows, strict=True))
+        if taken <= width or not self.dispensable:
+            return self
+        left = [index for index, name in enumerate(self.header) if name != self.dispensable[0]]
+
+        def without(cells: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(cells[index] for index in left)
+
+        narrower = Table(self.title, without(self.header), tuple(map(without, self.rows)), self.dispensable[1:])
+        return narrower.fitting(width, gap=gap)
 
     def plain(self) -> str:
         """The table as lines of aligned columns."""
@@ -82,6 +108,7 @@ def _speed(report: BenchReport, size: str, batch: int) -> Table:
             f"x {compared} (95 %)" if compared else "ratio",
         ),
         tuple(rows),
+        dispensable=("p90", "p95", "max", "files/s", "infer"),
     )
 
 
@@ -115,6 +142,7 @@ def _accuracy(report: BenchReport) -> Table:
             "file MB",
         ),
         tuple(rows),
+        dispensable=("file MB", "load s", "memory MiB"),
     )
 
 

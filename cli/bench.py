@@ -201,9 +201,10 @@ def _print_rich(console: Console, table: Table) -> None:
     from rich import box
     from rich.table import Table as RichTable
 
+    table = table.fitting(console.width, gap=3)
     shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(table.header):
-        shown.add_column(column, justify="left" if index == 0 else "right")
+        shown.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0)
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)

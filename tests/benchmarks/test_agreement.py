@@ -113,6 +113,16 @@ def test_tables_say_how_much_faster_and_how_equal() -> None:
     assert found.rows[1] == ("ort", "81.82", "+0.00", "", "99.9999 %", "", "", "4.3")
 
 
+def test_a_narrow_terminal_does_without_the_least_columns() -> None:
+    speed, _ = tables(report(accuracy()))
+    assert speed.fitting(200, gap=3) == speed
+    narrow = speed.fitting(90, gap=3)
+    assert narrow.header == ("", "infer", "end to end", "p99", "max", "frames/s", "files/s", "x PyTorch (95 %)")
+    assert [len(row) for row in narrow.rows] == [8, 8]
+    assert narrow.rows[1][3] == speed.rows[1][5]
+    assert speed.fitting(1, gap=3).header == ("", "end to end", "p99", "frames/s", "x PyTorch (95 %)")
+
+
 def test_the_page_stands_alone_and_shows_everything() -> None:
     page = to_html(report(accuracy(counts=WORSE)))
     for outside in ("http", "<script", "<link", "@import", "url(", "<img"):
