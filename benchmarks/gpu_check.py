@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.doctor import examine
 from ..runtime.errors import DeviceError, FcnrtError, MissingDependencyError, OutputError
 from ..runtime.spec import ImageSize
 from .environment import Environment
@@ -96,6 +97,9 @@ def measure(
     def remaining_s() -> float:
         return settings.budget_s - (time.monotonic() - start)
 
+    for finding in examine():
+        head = finding.subject if finding.version is None else f"{finding.subject} {finding.version}"
+        note(f"{head}: {finding.ability}" if finding.works else f"{head}: not {finding.ability}: {finding.obstacle}")
     if device.type == "cuda":
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         note(f"{torch.cuda.get_device_name(device)}; PyTorch with CUDA {torch.version.cuda} and cuDNN {cudnn}")
