@@ -116,7 +116,7 @@ def _folder(folder: Path) -> ImageSource:
         raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
     images = tuple(path for path in files if is_image(path))
     if not images:
-        others = f"{len(files)} other files" if files else "it is empty"
+        others = _files(len(files)) if files else "it is empty"
         raise SourceError(f"{folder}: no image in this folder ({others})")
     skipped = tuple(path for path in files if path not in set(images))
     return ImageSource(images, root=folder, name=folder.resolve().name, skipped=skipped)
@@ -127,7 +127,7 @@ def _matches(pattern: str) -> ImageSource:
     files = sorted(path for path in map(Path, names) if path.is_file())
     images = tuple(path for path in files if is_image(path))
     if not images:
-        others = f"{len(files)} other files match; run videos one at a time" if files else "nothing matches"
+        others = f"only {_files(len(files))}; run videos one at a time" if files else "nothing matches"
         raise SourceError(f"{pattern}: no image matches this pattern ({others})")
     root = _common_parent(images)
     skipped = tuple(path for path in files if path not in set(images))
@@ -139,3 +139,7 @@ def _common_parent(paths: tuple[Path, ...]) -> Path:
     while not all(path.is_relative_to(parent) for path in paths):
         parent = parent.parent
     return parent
+
+
+def _files(count: int) -> str:
+    return "1 other file" if count == 1 else f"{count:,} other files"

@@ -100,9 +100,9 @@ def test_nothing_there(tmp_path: Path, folder: Path) -> None:
     for text, message in [
         (str(tmp_path / "gone.mp4"), r"gone\.mp4: no such file or folder; give an image, a folder"),
         (str(empty), r"empty: no image in this folder \(it is empty\)"),
-        (str(notes), r"notes: no image in this folder \(1 other files\)"),
+        (str(notes), r"notes: no image in this folder \(1 other file\)"),
         (f"{empty}/*.jpg", r"\*\.jpg: no image matches this pattern \(nothing matches\)"),
-        (f"{folder}/*.txt", r"\(1 other files match; run videos one at a time\)"),
+        (f"{folder}/*.txt", r"\(only 1 other file; run videos one at a time\)"),
         ("97", r"camera 97: there is no /dev/video97; this machine has"),
     ]:
         with pytest.raises(SourceError, match=message):
