@@ -105,10 +105,6 @@ def measure(
         note(f"{torch.cuda.get_device_name(device)}; PyTorch with CUDA {torch.version.cuda} and cuDNN {cudnn}")
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # as whoever wants speed sets it: kernels are chosen by trying them
-        try:
-            add(measure_arrays(device, note=note))
-        except FcnrtError as exc:
-            note(f"frames that stay on the GPU could not be tried: {exc}")
     peaks = measure_peaks(device, size=settings.matmul_size)
     add(peaks)
     with ExitStack() as stack:
@@ -134,6 +130,11 @@ def measure(
                 wanted = {name: way for name, way in ways.items() if not (quick and "compiled" in name)}
                 for row in measure_speed(network, wanted, device, size, batch, peaks=_medians(peaks), note=note):
                     add(row)
+    if device.type == "cuda":
+        try:  # last: an access that is not allowed would leave PyTorch nothing to compute with
+            add(measure_arrays(device, note=note))
+        except Exception as exc:  # noqa: BLE001  # what was measured before is to be kept
+            note(f"frames that stay on the GPU could not be tried: {exc}")
     report = Report(environment=environment, rows=tuple(rows), notes=tuple(notes))
     keep(report)
     return report
