@@ -133,7 +133,7 @@ def measure(
     if device.type == "cuda":
         try:  # last: an access that is not allowed would leave PyTorch nothing to compute with
             add(measure_arrays(device, note=note))
-        except Exception as exc:  # noqa: BLE001  # what was measured before is to be kept
+        except Exception as exc:  # what was measured before is to be kept
             note(f"frames that stay on the GPU could not be tried: {exc}")
     report = Report(environment=environment, rows=tuple(rows), notes=tuple(notes))
     keep(report)
