@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,13 +15,17 @@ from onnx import TensorProto
 from torch import nn
 
 from fcnrt.export.lowering import without_batch_norm
-from fcnrt.export.to_onnx import export_onnx
+from fcnrt.export.to_engine import EngineOptions, build_engine
+from fcnrt.export.to_onnx import ExportResult, export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.network import Network, NetworkConfig
 from fcnrt.fcn_models.registry import NETWORKS, build
 from fcnrt.fcn_models.upsampling import bilinear_kernel
 from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.optimization_profile import OptimizationProfile
+from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.spec import Precision
 
 # Width and the operators its graph may have besides those that all have.
 SLIM = {
@@ -99,14 +106,32 @@ def test_batch_normalisation_folds_away(variant: str) -> None:
     torch.testing.assert_close(folded(x), expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-4)
 
 
+Export = Callable[[str, Precision], tuple[Network, ExportResult]]
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """A function that returns a slim network and its export; do not modify either.
+
+    In half precision with activations that must be scaled, and with all outputs.
+    """
+
+    @cache
+    def make(variant: str, precision: Precision) -> tuple[Network, ExportResult]:
+        model, path = slim(variant), tmp_path_factory.mktemp(variant) / "net.onnx"
+        if precision == "fp32":
+            return model, export_onnx(checkpoint_of(model), path, channel_order="bgr")
+        with torch.no_grad():
+            model.first_layer.weight.mul_(3000)
+        outputs = ("class_map", "confidence", "logits")
+        return model, export_onnx(checkpoint_of(model), path, precision=precision, outputs=outputs)
+
+    return make
+
+
 @pytest.mark.parametrize("variant", sorted(SLIM))
-def test_exports_in_half_precision_even_where_activations_must_be_scaled(variant: str, tmp_path: Path) -> None:
-    model = slim(variant)
-    with torch.no_grad():
-        model.first_layer.weight.mul_(3000)
-    result = export_onnx(
-        checkpoint_of(model), tmp_path / "net.onnx", precision="fp16", outputs=("class_map", "confidence", "logits")
-    )
+def test_exports_in_half_precision_even_where_activations_must_be_scaled(variant: str, export: Export) -> None:
+    model, result = export(variant, "fp16")
     assert result.spec.activation_scale_log2 < 0
     assert (result.spec.variant, result.spec.align) == (variant, "native")
     graph = onnx.load(result.path).graph
@@ -117,9 +142,8 @@ def test_exports_in_half_precision_even_where_activations_must_be_scaled(variant
 
 
 @pytest.mark.parametrize("variant", sorted(SLIM))
-def test_exports_in_single_precision_with_plain_operators(variant: str, tmp_path: Path) -> None:
-    model = slim(variant)
-    result = export_onnx(checkpoint_of(model), tmp_path / "net.onnx", channel_order="bgr")
+def test_exports_in_single_precision_with_plain_operators(variant: str, export: Export) -> None:
+    model, result = export(variant, "fp32")
     graph = onnx.load(result.path).graph
     assert {node.op_type for node in graph.node} <= _COMMON | _OPERATORS[variant]
     names = {name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
@@ -130,6 +154,24 @@ def test_exports_in_single_precision_with_plain_operators(variant: str, tmp_path
     assert not integers & {97, 131, 49, 66, 33, 25, 17, 13}
     with Segmenter.open(result.path, device="cpu") as segment:
         assert segment(np.zeros((13, 7, 3), np.uint8)).shape == (13, 7)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("variant", sorted(SLIM))
+def test_tensorrt_builds_an_engine(
+    variant: str, precision: Precision, export: Export, tensorrt_rtx: Any, tmp_path: Path
+) -> None:
+    model, exported = export(variant, precision)
+    library = TensorRtLibrary("tensorrt_rtx", tensorrt_rtx.__version__, tensorrt_rtx)
+    profiles = tuple(map(OptimizationProfile.parse, ("32x32,64x64,128x128", "64x64,256x256,512x640")))
+    result = build_engine(
+        exported.path, tmp_path / "net.engine", EngineOptions(profiles=profiles), machine=(library, None)
+    )
+    assert result.manifest.profiles == profiles
+    layers = {name for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))}
+    single = layers & {*model.score_layers, *model.upsampling_layers} if precision == "fp16" else layers
+    expected = {"fp32": len(single), "fp16": len(layers - single)}
+    assert result.manifest.convolutions == {kind: count for kind, count in expected.items() if count}
 
 
 def test_a_fresh_upsampling_with_a_bias_is_interpolation_also_in_half_precision(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper
 
 from fcnrt.export import to_engine
@@ -26,10 +25,6 @@ from fcnrt.export.engine_network import parse_onnx, planned_convolutions
 from fcnrt.export.memory_estimate import estimate_memory
 from fcnrt.export.to_engine import EngineOptions, EnginePlan, build_engine
 from fcnrt.export.to_onnx import export_onnx
-from fcnrt.fcn_models.checkpoint import Checkpoint
-from fcnrt.fcn_models.registry import NETWORKS
-from fcnrt.fcn_models.registry import build as build_network
-from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import DeviceError, EngineBuildError, ModelFileError, OutputError
 from fcnrt.runtime.manifest import read_manifest, read_plan
 from fcnrt.runtime.onnx_header import read_onnx_header
@@ -76,18 +71,9 @@ def write_graph(path: Path, nodes: list[Any], weights: list[Any], spec_json: str
     return path
 
 
-# Every pair of variant, alignment and precision occurs.
-@pytest.mark.parametrize(
-    ("variant", "align", "precision", "half"),
-    [
-        ("fcn8s", "same", "fp32", 0),
-        ("fcn8s", "caffe", "fp16", 15),
-        ("fcn16s", "same", "fp16", 15),
-        ("fcn16s", "caffe", "fp32", 0),
-        ("fcn32s", "same", "fp32", 0),
-        ("fcn32s", "caffe", "fp16", 15),
-    ],
-)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("align", ["same", "caffe"])
+@pytest.mark.parametrize("variant", ["fcn8s", "fcn16s", "fcn32s"])
 def test_builds_exported_networks(
     library: TensorRtLibrary,
     fcn8s: Path,
@@ -96,7 +82,6 @@ def test_builds_exported_networks(
     variant: str,
     align: str,
     precision: Any,
-    half: int,
 ) -> None:
     model, engine = tmp_path / "net.onnx", tmp_path / "net.engine"
     if (variant, align, precision) == ("fcn8s", "same", "fp32"):
@@ -109,30 +94,13 @@ def test_builds_exported_networks(
     assert manifest.spec == read_onnx_header(model).spec
     assert manifest.spec.precision == precision
     assert manifest.profiles == PROFILES
-    assert manifest.convolutions.get("fp16", 0) == half
-    assert manifest.convolutions.get("fp32", 0) == {"fcn32s": 16, "fcn16s": 17, "fcn8s": 18}[variant] - half
+    layers, scores = {"fcn32s": (16, 1), "fcn16s": (17, 2), "fcn8s": (18, 3)}[variant]
+    half = {"fp16": layers - scores, "fp32": scores}
+    assert manifest.convolutions == (half if precision == "fp16" else {"fp32": layers})
     assert (manifest.key.flavor, manifest.key.version) == ("tensorrt_rtx", library.version)
     assert manifest.key.onnx_sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
     assert len(read_plan(engine, manifest)) == engine.stat().st_size > 100_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.engine", "net.engine.json", "net.onnx"]
-
-
-def test_builds_a_residual_network(library: TensorRtLibrary, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = build_network(NETWORKS["fcn_resnet50"].config(variant="fcn_resnet50", num_classes=5, width=1 / 16)).eval()
-    checkpoint = Checkpoint(
-        model=model,
-        preprocessing="imagenet_rgb",
-        class_names=tuple(f"class {index}" for index in range(5)),
-        palette=voc_palette()[:5],
-        layout="made for a test",
-        source="random weights",
-        sha256="ab" * 32,
-    )
-    export_onnx(checkpoint, tmp_path / "net.onnx", precision="fp16")
-    result = build_engine(tmp_path / "net.onnx", tmp_path / "net.engine", machine=(library, None))
-    # 53 in the trunk, shortcuts included, and one before the scores.
-    assert result.manifest.convolutions == {"fp16": 54, "fp32": 1}
 
 
 def test_refuses_another_precision_than_promised(library: TensorRtLibrary, fcn8s: Path, tmp_path: Path) -> None:
@@ -285,6 +253,32 @@ def test_memory_of_a_whole_network(library: TensorRtLibrary, fcn8s: Path) -> Non
     channels, float_bytes = 4, 4  # conv1_2 of the slim network reads and writes that much per pixel
     assert estimate.activation_bytes >= 2 * channels * float_bytes * 512 * 512
     assert estimate.activation_bytes < 3 * 2 * channels * float_bytes * 512 * 512
+
+
+@pytest.mark.parametrize(("batch", "size"), [(1, ImageSize(1080, 1920)), (4, ImageSize(512, 512))], ids=str)
+def test_memory_is_what_tensorrt_counts(library: TensorRtLibrary, fcn8s: Path, batch: int, size: ImageSize) -> None:
+    """Nearly: measured were 80 to 110 % for five networks at these sizes."""
+    trt, said = library.trt, []
+
+    class Listener(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            said.append(message)
+
+    listener = Listener()  # TensorRT does not keep it alive
+    builder = trt.Builder(listener)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, listener).parse_from_file(str(fcn8s))
+    config, shapes = builder.create_builder_config(), builder.create_optimization_profile()
+    shapes.set_shape("image", *[(batch, size.height, size.width, 3)] * 3)
+    config.add_optimization_profile(shapes)
+    assert builder.build_serialized_network(network, config) is not None
+    (counted,) = [int(line.split()[-2]) for line in said if line.startswith("Total Activation Memory")]
+    estimate = estimate_memory(parse_onnx(fcn8s, library), batch=batch, size=size, weight_bytes=0)
+    assert estimate is not None
+    assert 0.7 * counted < estimate.activation_bytes < 1.2 * counted
 
 
 @pytest.mark.parametrize(
