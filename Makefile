@@ -19,7 +19,7 @@ help:
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[cpu,train,rtx]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[cpu,train,rtx,ray]" --group dev
 	@# The interface of each TensorRT that is supported, without its libraries: 1 MB each, for tests/test_tensorrt_api.py.
 	-@for release in $(TENSORRT_BINDINGS); do \
 		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \

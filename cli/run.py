@@ -43,11 +43,12 @@ def _check_device(text: str) -> str:
 
 
 def run(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Image, folder of images, quoted glob pattern, video, camera index (0), or URL (rtsp://, http://).",
+            help="Image, folder of images, quoted glob pattern, video, camera index (0), or URL (rtsp://, http://). "
+            "Several with --ray.",
             show_default=False,
         ),
     ],
@@ -88,11 +89,46 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Say at the end how busy reading, inference and writing were.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Share images and videos out over a Ray cluster: local, auto (the one this machine is in) or "
+            "HOST:PORT. Finished ones are skipped.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --ray: one for each GPU or machine if not given.", show_default=False),
+    ] = None,
 ) -> None:
     """Segment pictures or a video with an exported model.
 
     Ctrl-C ends a video early; the frames so far are kept.
     """
+    if ray is not None:
+        if batch > 1 or profile or trust or no_build or backend != "auto" or provider != "auto":
+            raise typer.BadParameter(
+                "--ray goes with --model, --output, --save, --opacity, --device and --workers only"
+            )
+        from .run_archive import run_archive
+
+        run_archive(
+            sources,
+            model=model,
+            output=output,
+            save=save,
+            opacity=opacity,
+            device=device,
+            address=ray,
+            workers=workers,
+        )
+        return
+    if workers is not None:
+        raise typer.BadParameter("--workers goes with --ray")
+    if len(sources) > 1:
+        raise typer.BadParameter("several sources are for --ray; give a folder, or put quotes around a pattern")
     if provider != "auto" and (backend == "tensorrt" or (model is not None and model.suffix != ".onnx")):
         raise typer.BadParameter("--provider is for --backend onnxruntime, which runs .onnx files")
 
@@ -100,7 +136,7 @@ def run(
     from ..runtime.pipeline import StageTimes
     from ..runtime.sources import ImageSource, find_source
 
-    found = find_source(source)
+    found = find_source(sources[0])
     options = _Options(save, opacity, batch, StageTimes() if profile else None)
     if isinstance(found, ImageSource):
         results = image_outputs(found, output, save)
