@@ -21,6 +21,7 @@ from .lowering import (
     sharing_weights,
     without_batch_norm,
 )
+from .padding import fold_padding
 
 
 class Deployable(nn.Module):
@@ -54,6 +55,7 @@ class Deployable(nn.Module):
             mean = mean.flip(0)
         self.register_buffer("_mean", mean)
         lower_upsampling(self._network)
+        fold_padding(self._network)
         if activation_scale_log2:
             scale_activations(self._network, activation_scale_log2)
         if self._half:

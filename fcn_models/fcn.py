@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import nn
-from torch.nn.functional import max_pool2d, relu
+from torch.nn.functional import relu
 
 from .network import Network, NetworkConfig, crop
 from .upsampling import bilinear_conv_transpose
@@ -22,7 +22,9 @@ STRIDES: dict[Variant, int] = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8, "fcn8s_at
 """Input pixels per pixel of the fused score map."""
 
 # The released Caffe nets pad the image by 100, so that any size survives five poolings and the unpadded 7x7 fc6.
-_CAFFE_PAD = 100
+CAFFE_PAD = 100
+"""Padding of conv1_1 in pixels, with the alignment of the released nets."""
+
 # Crops that undo it: where the deeper stream's first pixel lies on the skip's grid, and the image's first pixel on the
 # upsampled scores. They are exact for every size (Caffe derives them from the layers' coordinate maps).
 _CAFFE_SKIP_CROP = {"score_pool4": 5, "score_pool3": 9}
@@ -78,7 +80,7 @@ class FCN(Network):
         c1, c2, c3, c4 = (config.channels(paper) for paper in (64, 128, 256, 512))
         classes, fc, same = config.num_classes, config.fc_channels, config.align == "same"
 
-        self.conv1_1 = nn.Conv2d(3, c1, 3, padding=1 if same else _CAFFE_PAD)
+        self.conv1_1 = nn.Conv2d(3, c1, 3, padding=1 if same else CAFFE_PAD)
         self.conv1_2 = nn.Conv2d(c1, c1, 3, padding=1)
         self.conv2_1 = nn.Conv2d(c1, c2, 3, padding=1)
         self.conv2_2 = nn.Conv2d(c2, c2, 3, padding=1)
@@ -91,6 +93,12 @@ class FCN(Network):
         self.conv5_1 = nn.Conv2d(c4, c4, 3, padding=1)
         self.conv5_2 = nn.Conv2d(c4, c4, 3, padding=1)
         self.conv5_3 = nn.Conv2d(c4, c4, 3, padding=1)
+        # Rounding up keeps the last row and column: the upsampled scores then always cover the image.
+        self.pool1 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.pool2 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.pool3 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.pool4 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.pool5 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
         self.fc6 = nn.Conv2d(c4, fc, 7, padding=3 if same else 0)
         self.fc7 = nn.Conv2d(fc, fc, 1)
         self.dropout = nn.Dropout(0.5)
@@ -131,22 +139,22 @@ class FCN(Network):
         """The fused class scores at the variant's stride, before the final upsampling."""
         h = relu(self.conv1_1(image))
         h = relu(self.conv1_2(h))
-        h = _pool(h)  # 1/2
+        h = self.pool1(h)  # 1/2
         h = relu(self.conv2_1(h))
         h = relu(self.conv2_2(h))
-        h = _pool(h)  # 1/4
+        h = self.pool2(h)  # 1/4
         h = relu(self.conv3_1(h))
         h = relu(self.conv3_2(h))
         h = relu(self.conv3_3(h))
-        h = pool3 = _pool(h)  # 1/8
+        h = pool3 = self.pool3(h)  # 1/8
         h = relu(self.conv4_1(h))
         h = relu(self.conv4_2(h))
         h = relu(self.conv4_3(h))
-        h = pool4 = _pool(h)  # 1/16
+        h = pool4 = self.pool4(h)  # 1/16
         h = relu(self.conv5_1(h))
         h = relu(self.conv5_2(h))
         h = relu(self.conv5_3(h))
-        h = _pool(h)  # 1/32
+        h = self.pool5(h)  # 1/32
         h = self.dropout(relu(self.fc6(h)))
         h = self.dropout(relu(self.fc7(h)))
         h = self.score_fr(h)
@@ -173,8 +181,3 @@ class FCN(Network):
             # Pools round up, so the deep stream is as large as the skip or one row or column larger.
             return crop(deep, 0, skip.shape[2], skip.shape[3]) + skip
         return deep + crop(skip, _CAFFE_SKIP_CROP[name], deep.shape[2], deep.shape[3])
-
-
-def _pool(h: torch.Tensor) -> torch.Tensor:
-    # Rounding up keeps the last row and column: the upsampled scores then always cover the image.
-    return max_pool2d(h, 2, stride=2, ceil_mode=True)

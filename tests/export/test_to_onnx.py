@@ -107,11 +107,22 @@ def test_layers_keep_the_papers_names_and_the_upsampling_is_lowered(exported: Ex
     assert "Resize" in nodes.values()
 
 
+def test_the_class_is_chosen_before_the_margin_is_cropped(exported: Exported) -> None:
+    # Cropping the scores instead would copy all classes' channels of a full-size map.
+    operators = [node.op_type for node in exported.graph.graph.node]
+    if exported.result.spec.outputs == ("class_map",):
+        last = len(operators) - 1 - operators[::-1].index("Resize")
+        after = [operator for operator in operators[last + 1 :] if operator in ("ArgMax", "Slice")]
+        assert after[0] == "ArgMax"
+        assert "Slice" in after
+
+
 def test_no_traced_size_is_left_in_the_graph(exported: Exported) -> None:
-    # The graph is traced at 2x97x131; none of these numbers, nor their quotients, may be baked in as a shape.
+    # The graph is traced at 2x97x131; none of the sizes that its maps then have may be baked in as a shape.
+    sizes = {"same": {49, 66, 33, 25, 17, 13}, "caffe": {111, 145, 56, 73, 68, 85, 34, 43, 50, 59, 37, 42, 19, 21}}
     constants = [onnx.numpy_helper.to_array(tensor) for tensor in exported.graph.graph.initializer]
     integers = {int(value) for array in constants if array.dtype == np.int64 for value in array.ravel()}
-    assert not integers & {97, 131, 49, 66, 33, 25, 17, 13}
+    assert not integers & ({97, 131} | sizes[exported.result.spec.align])
 
 
 def test_precision_is_in_the_graph(exported: Exported) -> None:
