@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.labeled_image import LabeledImage
+from ..export.ties import flip_margins, tie_gap
 from .bench_report import Accuracy
 from .confusion import ConfusionMatrix
 from .subject import Subject
@@ -77,14 +78,9 @@ class _Tally:
         self._pixels += class_map.size
         self._differing += count
         if count and self._logits is not None:  # computed again, but only where there is something to explain
-            from ..export.compare import LOGIT_RTOL  # imports PyTorch, which is here if there are logits
-
             logits = self._logits(frames)  # (1, classes, H, W)
-            chosen = np.take_along_axis(logits, class_map[:, None].astype(np.int64), 1)[:, 0]  # (1, H, W)
-            gap = logits.max(1) - chosen
-            # Two logits may move towards each other, each by what the precision explains.
-            tie = 2 * LOGIT_RTOL[self._precision] * float(np.abs(logits).max())
-            self._firm += int(np.count_nonzero(gap[differing] > tie))
+            tie = tie_gap(logits, self._precision)
+            self._firm += int(np.count_nonzero(flip_margins(logits, class_map) > tie))
 
     def result(self, member: str) -> Accuracy:
         """What was counted."""

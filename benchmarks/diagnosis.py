@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..export.ties import flip_margins
 from ..runtime.spec import Precision
-from .flip_margins import flip_margins, tie_limit
+from .flip_margins import tie_limit
 from .hop import Evidence, Hop
 from .hypothesis import Hypothesis
 from .mistakes_input import input_mistakes, with_preprocessing

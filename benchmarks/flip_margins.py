@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.compare import LOGIT_RTOL
+from ..export.ties import tie_gap
 from ..runtime.spec import Precision
 
 BIN_EDGES: NDArray[np.float64] = 10.0 ** np.arange(-6, 0.51, 0.5)
@@ -31,26 +31,13 @@ def tie_limit(
         half_logits: The same with half precision emulated. They show how far rounding really moves the logits of
             this network, which is usually less than what is allowed in general.
     """
-    # Two logits may move towards each other, each by what the precision explains.
-    general = 2 * LOGIT_RTOL[precision] * float(np.abs(logits).max())
+    general = tie_gap(logits, precision)
     if precision == "fp32" or half_logits is None:
         return general
     error = float(np.abs(half_logits - logits).max())
     if not np.isfinite(error):  # overflow: it explains nothing
         return general
     return min(general, 2 * _HALF_SAFETY * error)
-
-
-def flip_margins(logits: NDArray[np.float32], class_map: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How far the chosen class is below the best one in the reference, (H, W); 0 where they are the same.
-
-    Args:
-        logits: The reference's, float32 (classes, H, W).
-        class_map: The chosen classes, uint8 (H, W).
-    """
-    chosen = np.take_along_axis(logits, class_map[None].astype(np.int64), 0)[0]
-    margins: NDArray[np.float32] = logits.max(0) - chosen
-    return margins
 
 
 def count_margins(shares: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..export.ties import flip_margins
 from ..runtime.spec import ImageSize, Precision
 from .boundary import boundary_band
 from .confusion import ConfusionMatrix
-from .flip_margins import BIN_EDGES, count_margins, flip_margins, tie_limit
+from .flip_margins import BIN_EDGES, count_margins, tie_limit
 from .tolerance import TOLERANCES
 
 _SMALLEST_CLASS = 200  # pixels; of fewer no share can be told

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.compare import LOGIT_RTOL
+from ..export.ties import flip_margins, tie_gap
 from ..runtime.errors import ParityError
 from ..runtime.spec import Precision
 from .tolerance import TOLERANCES
@@ -39,8 +39,7 @@ def require_agreement(
     expected = logits.argmax(0).astype(np.uint8)  # (H, W)
     if (expected == expected.flat[0]).all():
         raise ParityError("PyTorch finds one class in the whole frame, so no mistake of a route could be seen")
-    # Two logits may move towards each other, each by what rounding explains.
-    tie = 2 * LOGIT_RTOL[precision] * float(np.abs(logits).max())
+    tie = tie_gap(logits, precision)
     for name, route in routes.items():
         class_map = route(frame)
         if class_map.dtype != np.uint8 or class_map.shape != expected.shape:
@@ -49,8 +48,7 @@ def require_agreement(
             )
         if int(class_map.max()) >= len(logits):
             raise ParityError(f"{name} returns class {int(class_map.max())}; there are {len(logits)} classes")
-        chosen = np.take_along_axis(logits, class_map[None].astype(np.int64), 0)[0]  # (H, W)
-        wrong = int(np.count_nonzero(logits.max(0) - chosen > tie))
+        wrong = int(np.count_nonzero(flip_margins(logits, class_map) > tie))
         if wrong > TOLERANCES[precision].fault_share * class_map.size:
             raise ParityError(
                 f"{name} disagrees with PyTorch on {wrong:,} of {class_map.size:,} pixels that are no ties; its speed "

@@ -25,6 +25,7 @@ from .lowering import emulate_half, fold_input_scale, scale_activations, sharing
 from .onnx_file import saved_beside
 from .reference import reference_logits
 from .sample_frames import sample_frame
+from .ties import LOGIT_RTOL, flip_margins
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -36,17 +37,6 @@ COMPARED_SIZES = tuple(
     ImageSize.parse(text)
     for text in ("1x1", "3x97", "31x17", "32x64", "65x33", "129x200", "224x224", "375x500", "641x480")
 )
-
-LOGIT_RTOL: dict[Precision, float] = {
-    # Relative to the largest logit of the frame.
-    # float32: sums of up to 25,088 products in another order; the largest seen is 3e-6.
-    "fp32": 5e-5,
-    # float16: 11 bits (5e-4) per rounding, through 15 layers whose errors average out; the largest seen is 2e-3.
-    "fp16": 1e-2,
-    # int8: 7 bits per activation, through 14 layers; the largest seen is 2.6e-2, on the demo networks. Exports in INT8
-    # are judged by mIoU; this only tells ties from firm differences.
-    "int8": 5e-2,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +164,19 @@ def _open_argmax_input(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[
     """A function that computes what the graph's argmax looks at: logits of the frame, with a margin around."""
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
-    name = next(node.input[0] for node in probe.graph.node if node.op_type == "ArgMax")
+    argmax = next(node for node in probe.graph.node if node.op_type == "ArgMax")
+    name = argmax.input[0]
+    channels_last = next(attribute.i for attribute in argmax.attribute if attribute.name == "axis") == 3
     if all(output.name != name for output in probe.graph.output):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     with saved_beside(path, probe) as file:
         session = _open_session(path, file)
-    return lambda frames: session.run([name], {"image": frames})[0]
+
+    def run(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run([name], {"image": frames})[0]
+        return logits.transpose(0, 3, 1, 2) if channels_last else logits
+
+    return run
 
 
 def _compare(
@@ -193,9 +190,8 @@ def _compare(
             f"the exported graph returns {class_map.shape} for frames of {size}, logits {logits.shape}; "
             f"PyTorch returns logits {expected.shape}. The file was not kept."
         )
-    chosen = np.take_along_axis(expected, class_map[:, None].astype(np.int64), 1)[:, 0]
     differing = class_map != expected.argmax(1)
-    gaps = (expected.max(1) - chosen)[differing]
+    gaps = flip_margins(expected, class_map)[differing]
     return SizeParity(
         size=size,
         pixels=class_map.size,

@@ -12,8 +12,9 @@ from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import ParityError
 from ..runtime.self_test import GoldenFrame, SelfTest, golden_frame, run_self_test
 from ..runtime.spec import ImageSize, Precision
-from .compare import LOGIT_RTOL, open_for_comparison
+from .compare import open_for_comparison
 from .reference import reference_logits
+from .ties import tie_gap
 
 # Multiples of 32 and not, higher than wide and wider than high: what is wrong with sizes shows. The last one is large
 # enough for engines, which are seldom built for less than 256x256.
@@ -51,8 +52,7 @@ def _golden(checkpoint: Checkpoint, precision: Precision, seed: int, size: Image
     frame = golden_frame(seed, size)
     logits = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], frame[None])[0]
     second, first = np.partition(logits, -2, axis=0)[-2:]
-    # Two logits may move towards each other, each by what the precision explains.
-    firm: NDArray[np.bool_] = first - second > 2 * LOGIT_RTOL[precision] * np.abs(logits).max()
+    firm: NDArray[np.bool_] = first - second > tie_gap(logits, precision)
     return GoldenFrame(seed, size, logits.argmax(0).astype(np.uint8), firm)
 
 

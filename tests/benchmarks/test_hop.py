@@ -5,9 +5,9 @@ import pytest
 
 from fcnrt.benchmarks.boundary import BAND_PIXELS, boundary_band
 from fcnrt.benchmarks.confusion import ConfusionMatrix
-from fcnrt.benchmarks.flip_margins import BIN_EDGES, count_margins, flip_margins, tie_limit
+from fcnrt.benchmarks.flip_margins import BIN_EDGES, count_margins, tie_limit
 from fcnrt.benchmarks.hop import Evidence, Hop, HopTally
-from fcnrt.export.compare import LOGIT_RTOL
+from fcnrt.export.ties import LOGIT_RTOL, flip_margins
 
 NAMES = ("ground", "cat", "dog")
 
