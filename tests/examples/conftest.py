@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,17 @@ Build = Callable[..., Built]
 
 
 @pytest.fixture(scope="session")
-def cpp_compiler() -> str:
+def cpp_compiler() -> Iterator[str]:
     """The C++ compiler. Without it and CMake the test is skipped, or fails if FCNRT_REQUIRE_CPP=1."""
-    for tool in ("cmake", "g++"):
-        if shutil.which(tool) is None:
-            if os.environ.get("FCNRT_REQUIRE_CPP") == "1":
-                pytest.fail(f"FCNRT_REQUIRE_CPP=1, but there is no {tool}")
-            pytest.skip(f"needs {tool}, to compile C++")
-    return "g++"
+    with pytest.MonkeyPatch.context() as patch:
+        # CMake comes with the development environment, which need not be activated.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        for tool in ("cmake", "g++"):
+            if shutil.which(tool) is None:
+                if os.environ.get("FCNRT_REQUIRE_CPP") == "1":
+                    pytest.fail(f"FCNRT_REQUIRE_CPP=1, but there is no {tool}")
+                pytest.skip(f"needs {tool}, to compile C++")
+        yield "g++"
 
 
 @pytest.fixture(scope="session")
