@@ -65,6 +65,13 @@ def full_width_network(folder: Path) -> Network:
     return Network(checkpoint, path, usual_path, quantize_all(path, checkpoint, folder / "int8.onnx"))
 
 
+def full_width_file(folder: Path) -> Path:
+    """A checkpoint of an FCN-8s of the paper's width (0.5 GB)."""
+    from .export_memory import full_width_checkpoint
+
+    return full_width_checkpoint(folder)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What is measured and how often; the defaults are those of the published results.
@@ -73,6 +80,7 @@ class Setup:
         demo: Makes the slim network; may write into the folder it is given.
         demo_int8: Makes it in INT8 as well.
         full_width: Makes the network of the paper's width, also in INT8.
+        full_width_checkpoint: Makes a checkpoint of it.
         size: Size of the frames.
         other_size: Size of the frames where the slim network is measured a second time.
         rounds: Measured calls of each route with the slim network.
@@ -80,6 +88,7 @@ class Setup:
         video_pairs: How often the frame rates are measured against each other.
         film_frames: Length of the shorter film.
         launches: How often a program is started.
+        exports: How often a checkpoint is exported.
         compiled: Whether torch.compile takes part, which needs a C++ compiler and half a minute.
         warm_up: When to begin measuring calls.
         program: The command that is `fcnrt`.
@@ -89,6 +98,7 @@ class Setup:
     demo: Callable[[Path], Network] = demo_network
     demo_int8: Callable[[Path], Network] = demo_int8_network
     full_width: Callable[[Path], Network] = full_width_network
+    full_width_checkpoint: Callable[[Path], Path] = full_width_file
     size: ImageSize = _SIZE
     other_size: ImageSize = _OTHER_SIZE
     rounds: int = 60
@@ -96,6 +106,7 @@ class Setup:
     video_pairs: int = 3
     film_frames: int = 60
     launches: int = 20
+    exports: int = 1
     compiled: bool = True
     warm_up: WarmUp = field(default_factory=WarmUp)
     program: Sequence[str] = FCNRT_PROGRAM
@@ -103,7 +114,9 @@ class Setup:
 
     def repeated(self, times: int) -> Setup:
         """This setup with everything measured `times` times."""
-        return dataclasses.replace(self, rounds=times, full_width_rounds=times, video_pairs=times, launches=times)
+        return dataclasses.replace(
+            self, rounds=times, full_width_rounds=times, video_pairs=times, launches=times, exports=times
+        )
 
 
 def _help(setup: Setup, folder: Path) -> list[Row]:
@@ -193,6 +206,13 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
     ]
 
 
+def _export_memory(setup: Setup, folder: Path) -> list[Row]:
+    from .export_memory import measure_export_memory
+
+    checkpoint = setup.full_width_checkpoint(folder)
+    return [measure_export_memory(checkpoint, folder, exports=setup.exports, program=setup.program)]
+
+
 BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     # The quick ones first: what is broken shows early.
     "help": _help,
@@ -201,6 +221,7 @@ BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     "demo-int8": _demo_int8,
     "video": _video,
     "full-width": _full_width,
+    "export-memory": _export_memory,
 }
 """The benchmarks by name; each returns one row or several, and may write into the folder it is given."""
 

@@ -14,16 +14,21 @@ from fcnrt.benchmarks.video import measure_video
 from fcnrt.runtime.errors import InferenceError
 from fcnrt.runtime.spec import ImageSize
 
-# Stands for `fcnrt`: the short film takes a moment, the long one a longer one.
-PROGRAM = (sys.executable, "-c", "import sys, time; time.sleep(0.3 if sys.argv[2:3] and 'long' in sys.argv[2] else 0)")
+# Stands for `fcnrt`: the short film takes a moment, the long one a longer one; an export is a file.
+PROGRAM = (
+    *(sys.executable, "-c"),
+    "import sys, time; time.sleep(0.3 if sys.argv[2:3] and 'long' in sys.argv[2] else 0)\n"
+    "if sys.argv[1] == 'export': open(sys.argv[-1], 'wb').write(b'model')",
+)
 
 
 @pytest.fixture
-def setup(tiny_network: Network) -> Setup:
+def setup(tiny_network: Network, tiny_files) -> Setup:
     return Setup(
         demo=lambda folder: tiny_network,
         demo_int8=lambda folder: tiny_network,
         full_width=lambda folder: tiny_network,
+        full_width_checkpoint=lambda folder: tiny_files.checkpoint,
         size=ImageSize(48, 64),
         other_size=ImageSize(32, 80),
         film_frames=2,
@@ -49,6 +54,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory",
         "full-width-48x64",
         "full-width-int8-48x64",
+        "export-memory",
     ]
     for row in report.rows:
         assert row.scope
@@ -66,6 +72,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory": [1.05],
         "full-width-48x64": [1.0],
         "full-width-int8-48x64": [2.0],
+        "export-memory": [3.0, None, 2.0],
     }
     assert "help ..." in lines
 
