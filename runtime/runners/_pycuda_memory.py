@@ -51,6 +51,7 @@ class PycudaMemory:
             raise DeviceError(f"cuda:{index} cannot be used: {exc}") from exc
         self._device_buffers: list[Any] = []
         self._host_buffers: list[Any] = []
+        self._closed = False
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -61,7 +62,8 @@ class PycudaMemory:
         except self._cuda.Error as exc:
             raise InferenceError(f"CUDA failed: {exc}") from exc
         finally:
-            self._cuda.Context.pop()
+            if not self._closed:
+                self._cuda.Context.pop()
 
     def allocate(self, size: int) -> int:
         """See `DeviceMemory.allocate`."""
@@ -102,6 +104,10 @@ class PycudaMemory:
             array.base.free()
         self._device_buffers.clear()
         self._host_buffers.clear()
+        # Left to PyCUDA's destructor, it would be ended as a context of its own and not as the shared one that it is
+        # (~context and primary_context in https://github.com/inducer/pycuda, src/cpp/cuda.hpp).
+        self._context.detach()
+        self._closed = True
 
 
 class PycudaStream:

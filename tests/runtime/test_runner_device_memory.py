@@ -106,7 +106,7 @@ class FakePycuda:
     def Device(self, index: int) -> Any:  # noqa: N802
         self._check("Device", index)
         name = f"primary of {index}"
-        context = SimpleNamespace(push=lambda: self.stack.append(name))
+        context = SimpleNamespace(push=lambda: self.stack.append(name), detach=lambda: self.stack.remove(name))
         return SimpleNamespace(retain_primary_context=lambda: context)
 
     def mem_alloc(self, size: int) -> Any:
@@ -190,6 +190,8 @@ def test_copies_there_and_back_and_releases_everything(kind: str) -> None:
         assert received.tolist() == [0, 1, 2, 3, 4, 99, 99, 99, 99, 99]
         memory.close()
     assert package.live == {}
+    if kind == "pycuda":
+        assert package.stack == ["somebody else's"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
