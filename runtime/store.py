@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .atomic import remove_leftovers
 from .cache import cache_dir
 from .errors import EngineMismatchError, OutputError
 from .manifest import EngineKey, EngineManifest, manifest_path, read_manifest
@@ -78,6 +79,8 @@ class EngineStore:
         path = self.path(key)
         with self.locked(key.digest, on_wait):
             if self.find(key) is None:  # another process may have built it while we waited
+                for file in (path, manifest_path(path)):
+                    remove_leftovers(file)
                 build(path)
         return path
 

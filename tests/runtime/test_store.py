@@ -127,10 +127,11 @@ def test_of_several_threads_one_builds(store: EngineStore, builder: Callable[[En
 
 
 _CHILD = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+from fcnrt.runtime.atomic import atomic_path
 from fcnrt.runtime.store import EngineStore
-from fcnrt.runtime.manifest import EngineKey, read_manifest, write_engine
+from fcnrt.runtime.manifest import EngineKey, manifest_path, read_manifest, write_engine
 folder, template, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 manifest = read_manifest(template)
 def build(path):
@@ -139,6 +140,10 @@ def build(path):
     print("building", flush=True)
     if mode == "hang":
         time.sleep(60)
+    if mode == "die writing":
+        with atomic_path(path) as half, atomic_path(manifest_path(path)):
+            half.write_bytes(b"eng")
+            os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.3)
     write_engine(path, template.read_bytes(), manifest)
 print(EngineStore(folder / "engines").get_or_build(manifest.key, build))
@@ -167,6 +172,19 @@ def test_a_killed_builder_does_not_lock_out_the_next(
         os.kill(child.pid, signal.SIGKILL)
     assert store.entries() == []
     assert store.get_or_build(KEY, builder(KEY)) == store.path(KEY)
+
+
+def test_what_a_killed_builder_had_written_goes_with_the_next_build(
+    store: EngineStore, builder: Callable[[EngineKey], Build], tmp_path: Path
+) -> None:
+    template = tmp_path / "template.engine"
+    builder(KEY)(template)
+    done = subprocess.run([sys.executable, "-c", _CHILD, tmp_path, template, "die writing"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert store.find(KEY) is None
+    assert len(list(store.directory.iterdir())) == 3  # the lock and two temporary files
+    path = store.get_or_build(KEY, builder(KEY))
+    assert set(store.directory.iterdir()) == {path, manifest_path(path), path.with_suffix(".lock")}
 
 
 def test_entries_and_removal(store: EngineStore, builder: Callable[[EngineKey], Build]) -> None:
