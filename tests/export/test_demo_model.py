@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fcnrt.export import demo
 from fcnrt.export.demo import demo_model
 from fcnrt.export.requirements import require_export_packages
 from fcnrt.runtime.errors import MissingDependencyError, OutputError
+from fcnrt.runtime.images import write_image
 from fcnrt.runtime.onnx_header import read_onnx_header
 
 
@@ -43,6 +45,20 @@ assert not found, found
 """
     environment = {"FCNRT_CACHE_DIR": str(cache), "PATH": ""}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+def test_the_program_runs_it_unless_told_otherwise(cache: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "photo.png", np.zeros((40, 30, 3), np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-m", "fcnrt", "run", "photo.png", "--save", "classes"],
+        cwd=tmp_path,
+        env={"FCNRT_CACHE_DIR": str(cache), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "photo-classes.png\n")
+    assert done.stderr.startswith("model fcn8s (demo) · onnxruntime on cpu · 1 image\n")
 
 
 def test_it_is_exported_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

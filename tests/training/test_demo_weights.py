@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from fcnrt.export.demo import demo_checkpoint
 from fcnrt.fcn_models.fcn import Variant
@@ -27,6 +29,17 @@ def test_recorded_accuracy_meets_its_targets() -> None:
 
 def test_together_at_most_12_megabytes() -> None:
     assert sum(bundled(variant).stat().st_size for variant in VARIANTS) <= 12e6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_weights_are_half_precision_and_say_how_they_came_about(variant: Variant) -> None:
+    with safe_open(bundled(variant), framework="pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118 - no mapping
+        description = json.dumps(file.metadata())
+    assert variant in description
+    results = json.loads((bundled(variant).parent / "results.json").read_text())
+    assert "fcnrt.training" in results["command"]
+    assert {"seed", "steps", "batch_size", "held_out", "torch"} <= results.keys()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
