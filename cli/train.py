@@ -33,6 +33,7 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
+            metavar="DIR",
             help="Folder of labelled pictures: PASCAL VOC's folders; images and masks (PNG files of class indices, 255 "
             "is void) under the same names; or portraits NAME.png with NAME_matte.png.",
             show_default=False,
@@ -62,6 +63,7 @@ def train(
     classes: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Text file with the names of the classes, the background first, one per line: NAME or NAME #rrggbb. "
             "PASCAL VOC's and portraits' are known.",
             dir_okay=False,
@@ -76,6 +78,7 @@ def train(
     sbd: Annotated[
         Path | None,
         typer.Option(
+            metavar="DIR",
             help="Learn from the Semantic Boundaries Dataset in this folder instead of --train-split, without the "
             "pictures validated on.",
             show_default=False,
