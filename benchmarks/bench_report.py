@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ..runtime.atomic import atomic_path
-from ..runtime.errors import SourceError
 from .confusion import ConfusionMatrix
 from .environment import Environment
-from .sample_json import format_samples
+from .report_file import ReportFile, rounded
 
-_KIND = "fcnrt bench"
-_FORMAT = 1
-_SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
+_FILE = ReportFile(kind="fcnrt bench", format=1, command="fcnrt bench --json FILE")
 
 Scope = Literal["infer", "device", "end_to_end", "pipeline"]
 SCOPES: dict[Scope, str] = {
@@ -95,8 +90,7 @@ class Series:
     settled: bool
 
     def __post_init__(self) -> None:
-        rounded = tuple(float(f"{value:.{_SIGNIFICANT_DIGITS}g}") for value in self.samples_ms)
-        object.__setattr__(self, "samples_ms", rounded)
+        object.__setattr__(self, "samples_ms", tuple(map(rounded, self.samples_ms)))
 
     def percentiles(self) -> dict[str, float]:
         """Median, p90, p95, p99 and maximum in milliseconds; nothing is left out as an outlier."""
@@ -182,16 +176,15 @@ class BenchReport:
         """The accuracy of a member, if it was measured."""
         return next((accuracy for accuracy in self.accuracy if accuracy.member == member), None)
 
-    def to_json(self) -> str:
-        """The report as JSON, with percentiles and scores written out for readers that are no fcnrt."""
+    def _document(self) -> dict[str, Any]:
+        """The report with percentiles and scores written out for readers that are no fcnrt."""
         data = asdict(self)
         for series, written in zip(self.series, data["series"], strict=True):
             written["summary"] = {name: round(value, 4) for name, value in series.percentiles().items()}
             written["frames_per_s"] = round(series.throughput(), 3)
         for accuracy, written in zip(self.accuracy, data["accuracy"], strict=True):
             written["mean_iou_points"] = accuracy.mean_iou()
-        document = {"kind": _KIND, "format": _FORMAT, "scopes": SCOPES, **data}
-        return format_samples(document, indent=1)
+        return {"scopes": SCOPES, **data}
 
     def write(self, path: Path) -> None:
         """Write the report as JSON.
@@ -199,8 +192,7 @@ class BenchReport:
         Raises:
             OutputError: If the file cannot be written.
         """
-        with atomic_path(path) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+        _FILE.write(path, self._document())
 
     @classmethod
     def read(cls, path: Path) -> BenchReport:
@@ -209,24 +201,7 @@ class BenchReport:
         Raises:
             SourceError: If there is no such file, or it is not a report of this format.
         """
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as exc:
-            raise SourceError(
-                f"{path}: cannot be read ({exc.strerror}); write one with: fcnrt bench --json FILE"
-            ) from exc
-        except ValueError as exc:
-            raise SourceError(f"{path}: not JSON ({exc}); write a report with: fcnrt bench --json FILE") from exc
-        if not isinstance(document, dict) or document.get("kind") != _KIND:
-            raise SourceError(f"{path}: not a report of fcnrt bench; write one with: fcnrt bench --json FILE")
-        if document.get("format") != _FORMAT:
-            raise SourceError(f"{path}: a report of format {document.get('format')}; this fcnrt reads {_FORMAT}")
-        try:
-            return _from_document(document)
-        except (ValueError, TypeError, KeyError) as exc:
-            raise SourceError(
-                f"{path}: a damaged report ({exc!r}); measure again with: fcnrt bench --json FILE"
-            ) from exc
+        return _FILE.read(path, _from_document)
 
 
 def _from_document(document: dict[str, Any]) -> BenchReport:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..runtime.atomic import atomic_path
-from ..runtime.errors import SourceError
 from .environment import Environment
-from .sample_json import format_samples
+from .report_file import ReportFile, rounded
 
-_FORMAT = 1
-_SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
+_FILE = ReportFile(kind="fcnrt's benchmarks", format=1, command="make benchmark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +34,10 @@ class Outcome:
     at_most: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", _rounded(self.value))
+        object.__setattr__(self, "value", rounded(self.value))
         if self.interval is not None:
             low, high = self.interval
-            object.__setattr__(self, "interval", (_rounded(low), _rounded(high)))
+            object.__setattr__(self, "interval", (rounded(low), rounded(high)))
 
     @property
     def met(self) -> bool | None:
@@ -73,8 +70,8 @@ class Row:
     conditions: Mapping[str, float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rounded = {name: tuple(map(_rounded, values)) for name, values in self.samples.items()}
-        object.__setattr__(self, "samples", rounded)
+        samples = {name: tuple(map(rounded, values)) for name, values in self.samples.items()}
+        object.__setattr__(self, "samples", samples)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Median, 90th and 99th percentile of each series of samples."""
@@ -99,16 +96,19 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """The report as JSON, with summaries and verdicts written out for readers that are no fcnrt."""
+    def _document(self) -> dict[str, Any]:
+        """The report with summaries and verdicts written out for readers that are no fcnrt."""
         rows = []
         for row in self.rows:
             data = asdict(row)
             data["summary"] = row.summary()
             data["outcomes"] = [{**asdict(outcome), "met": outcome.met} for outcome in row.outcomes]
             rows.append(data)
-        document = {"format": _FORMAT, "environment": asdict(self.environment), "rows": rows, "notes": self.notes}
-        return format_samples(document, indent=2)
+        return {"environment": asdict(self.environment), "rows": rows, "notes": self.notes}
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return _FILE.text(self._document())
 
     def write(self, path: Path) -> None:
         """Write the report as JSON.
@@ -116,8 +116,7 @@ class Report:
         Raises:
             OutputError: If the file cannot be written.
         """
-        with atomic_path(path) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+        _FILE.write(path, self._document())
 
     @classmethod
     def read(cls, path: Path) -> Report:
@@ -126,30 +125,22 @@ class Report:
         Raises:
             SourceError: If there is no such file, or it is not a report of this format.
         """
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if document["format"] != _FORMAT:
-                raise SourceError(f"{path}: a report of format {document['format']}; this fcnrt reads {_FORMAT}")
-            rows = tuple(_row(data) for data in document["rows"])
-            notes = tuple(map(str, document.get("notes", ())))
-            return cls(environment=Environment(**document["environment"]), rows=rows, notes=notes)
-        except OSError as exc:
-            raise SourceError(f"{path}: cannot be read ({exc.strerror}); measure with: make benchmark") from exc
-        except (ValueError, TypeError, KeyError) as exc:
-            if isinstance(exc, SourceError):
-                raise
-            raise SourceError(f"{path}: not a report of fcnrt's benchmarks ({exc!r})") from exc
+        return _FILE.read(path, _from_document)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+def _from_document(document: dict[str, Any]) -> Report:
+    return Report(
+        environment=Environment(**document["environment"]),
+        rows=tuple(_row(data) for data in document["rows"]),
+        notes=tuple(map(str, document.get("notes", ()))),
+    )
 
 
-def _row(data: dict[str, object]) -> Row:
+def _row(data: dict[str, Any]) -> Row:
     values = {key: value for key, value in data.items() if key != "summary"}
     outcomes = []
-    for given in values["outcomes"]:  # type: ignore[attr-defined]  # a wrong type is reported by the caller
+    for given in values["outcomes"]:
         outcome = {key: value for key, value in given.items() if key != "met"}
         outcome["interval"] = outcome["interval"] and tuple(outcome["interval"])
         outcomes.append(Outcome(**outcome))
-    return Row(**{**values, "outcomes": tuple(outcomes)})  # type: ignore[arg-type]
+    return Row(**{**values, "outcomes": tuple(outcomes)})

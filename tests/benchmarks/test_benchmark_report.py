@@ -37,7 +37,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_the_json_holds_samples_summaries_and_verdicts(tmp_path: Path) -> None:
     document = json.loads(report().to_json())
-    assert list(document) == ["format", "environment", "rows", "notes"]
+    assert list(document) == ["kind", "format", "environment", "rows", "notes"]
     row = document["rows"][0]
     assert row["samples"]["fcnrt"] == [1, 2, 3.1235]
     assert row["summary"]["other"] == {"median": 4, "p90": pytest.approx(5.6), "p99": pytest.approx(5.96)}
@@ -51,9 +51,10 @@ def test_a_series_of_samples_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a report"),
+        ("", "not JSON"),
         ("[]", "not a report"),
-        ('{"format": 1, "environment": {}, "rows": [{"outcomes": 3}]}', "not a report"),
+        ('{"format": 1, "environment": {}, "rows": [{"outcomes": 3}]}', "a damaged report"),
+        ('{"kind": "fcnrt bench", "format": 1}', "not a report of fcnrt's benchmarks; write one with: make benchmark"),
         ('{"format": 99}', "a report of format 99; this fcnrt reads 1"),
     ],
 )
