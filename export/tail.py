@@ -24,10 +24,12 @@ def lay_out_channels_last(graph: onnx.ModelProto) -> None:
         return
     axis = next(attribute for attribute in argmax.attribute if attribute.name == "axis")
     readers = [node for node in body.node if resize.output[0] in node.input]
-    scales = [numpy_helper.to_array(tensor) for tensor in body.initializer if tensor.name in resize.input[2:3]]
-    if axis.i != 1 or len(readers) != 1 or len(scales) != 1 or scales[0].shape != (4,):
+    scales = next((tensor for tensor in body.initializer if tensor.name in resize.input[2:3]), None)
+    if axis.i != 1 or len(readers) != 1 or scales is None:
         return
-    batch, channels, rows, columns = scales[0]
+    batch, channels, rows, columns = numpy_helper.to_array(scales)
+    if sum(scales.name in node.input for node in body.node) == 1:
+        body.initializer.remove(scales)
     body.initializer.append(numpy_helper.from_array(np.array([batch, rows, columns, channels], np.float32), _SCALES))
     channels_last = f"{resize.input[0]}.channels_last"
     transpose = helper.make_node(

@@ -66,6 +66,7 @@ def test_class_maps_are_equal_to_the_bit(kind: str, scale: int) -> None:
     lay_out_channels_last(after)
     onnx.checker.check_model(after, full_check=True)
     assert [node.op_type for node in after.graph.node] == ["Transpose", "Resize", "ArgMax", "Cast"]
+    assert [tensor.name for tensor in after.graph.initializer] == ["upsampling.scales"]
     np.testing.assert_array_equal(run(before, scores), run(after, scores))
 
 
