@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import EngineBuildError
-from ..runtime.runners.tensorrt_library import TensorRtLibrary
+from ..runtime.runners.tensorrt_library import TensorRtLibrary, made_or_none
 from ..runtime.runners.tensorrt_messages import MessageLog, make_logger, shorten
 from ..runtime.spec import ImageSize, ModelSpec
 
@@ -42,7 +42,7 @@ def parse_onnx(path: Path, library: TensorRtLibrary) -> ParsedNetwork:
     trt = library.trt
     log = MessageLog()
     logger = make_logger(trt, log)
-    builder = trt.Builder(logger)
+    builder = made_or_none(trt.Builder, logger)
     if builder is None:
         raise EngineBuildError(f"{library} cannot start a build: {log.take_errors() or 'it gave no reason'}")
     # From TensorRT 11 on every network is strongly typed and the flag is ignored.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..runtime.errors import EngineBuildError
+from ..runtime.runners.tensorrt_library import made_or_none
 from ..runtime.spec import Precision
 from .engine_network import ParsedNetwork
 
@@ -22,7 +23,7 @@ def describe_layers(parsed: ParsedNetwork, plan: Any) -> list[dict[str, Any]] | 
         One JSON object per layer; None where the engine cannot be loaded, which takes a GPU that it can run on.
     """
     trt = parsed.trt
-    runtime = trt.Runtime(parsed.logger)
+    runtime = made_or_none(trt.Runtime, parsed.logger)
     engine = None if runtime is None else runtime.deserialize_cuda_engine(plan)
     if engine is None:
         parsed.log.take_errors()  # they say only that there is no GPU

@@ -66,6 +66,7 @@ OVERRIDDEN = {
 # Names of the same kind that stand for something of ours in one place.
 OURS = {
     "export/engine_proof.py": {"layer.get", "tensor.get"},  # JSON
+    "runtime/runners/_tensorrt.py": {"image.address", "image.shape"},  # arrays on the GPU
     "runtime/runners/engine_lane.py": {"context.profile"},
 }
 
@@ -89,8 +90,14 @@ for path in json.loads(sys.argv[2]):
         thing = getattr(thing, name, None)
     if thing is None:
         missing.append(path)
+def complaint(make):
+    try:
+        return str(make(trt.Logger()))
+    except Exception as exc:
+        return repr(exc)
 print(json.dumps({
     "missing": missing,
+    "complaints": [complaint(trt.Builder), complaint(trt.Runtime)] if "bindings" in sys.argv[1] else [],
     "create_execution_context": trt.ICudaEngine.create_execution_context.__doc__,
     "set_timing_cache": trt.IBuilderConfig.set_timing_cache.__doc__,
 }))
@@ -177,6 +184,8 @@ def test_tensorrt_has_it(release: str, stub_libraries: Path) -> None:
     assert set(answer["missing"]) == (removed_in_11 if release.startswith("11.") else set())
     assert "strategy" in answer["create_execution_context"]
     assert "bool" in answer["set_timing_cache"]
+    # What cannot be made is a TypeError, and not the None that other functions return; see `made_or_none`.
+    assert answer["complaints"] == ["TypeError('pybind11::init(): factory function returned nullptr')"] * 2
 
 
 def test_tensorrt_rtx_has_it(tensorrt_rtx: Any) -> None:

@@ -22,7 +22,7 @@ from .device import Device
 from .device_memory import DeviceMemory, Stream, open_device_memory
 from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
 from .gpu import Gpu, find_gpu
-from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor
+from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
 from .tensorrt_messages import MessageLog, make_logger
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class TensorRtRunner:
         self._logger = make_logger(self._trt, self._log)
         plan = read_plan(path, manifest)
         with self._memory.current():
-            self._runtime: Any = self._trt.Runtime(self._logger)
+            self._runtime: Any = made_or_none(self._trt.Runtime, self._logger)
+            if self._runtime is None:
+                raise InferenceError(
+                    f"{machine.library} cannot start on {device}: {self._log.take_errors() or 'it gave no reason'}"
+                )
             self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
             if self._engine is None:
                 raise InferenceError(

@@ -66,6 +66,17 @@ def load_flavor(flavor: Flavor, *, load: Callable[[str], Any] = import_module) -
     return TensorRtLibrary(flavor, version, module)
 
 
+def made_or_none(make: Callable[..., Any], *arguments: Any) -> Any | None:
+    """One of TensorRT's objects; None if it cannot be made.
+
+    The bindings raise a TypeError then ("factory function returned nullptr"); why is in TensorRT's log.
+    """
+    try:
+        return make(*arguments)
+    except TypeError:
+        return None
+
+
 def choose_library(target: Target, *, gpu_present: bool, load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
     """Import the TensorRT to build with.
 

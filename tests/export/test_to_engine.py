@@ -301,6 +301,20 @@ def test_foreign_onnx(tmp_path: Path) -> None:
         build_engine(tmp_path / "net.onnx", tmp_path / "net.engine")
 
 
+def test_tensorrt_that_does_not_start(tiny_model: Path, tmp_path: Path) -> None:
+    class Trt:
+        class ILogger:
+            pass
+
+        def Builder(self, logger: Any) -> None:  # noqa: N802
+            logger.log(1, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    broken = TensorRtLibrary("tensorrt", "11.4.0", Trt())
+    with pytest.raises(EngineBuildError, match=r"TensorRT 11\.4\.0 cannot start a build: CUDA initialization failure"):
+        build_engine(tiny_model, tmp_path / "x.engine", machine=(broken, Gpu("NVIDIA L4", "8.9", 24 << 30)))
+
+
 def test_tensorrt_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(to_engine, "find_gpu", lambda: None)
     monkeypatch.setattr(

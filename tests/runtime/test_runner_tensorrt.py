@@ -313,6 +313,9 @@ class FakeTrt:
 
     def Runtime(self, logger: Any) -> Any:  # noqa: N802
         self.loggers.append(logger)
+        if "runtime" in self.refused:
+            logger.log(1, "CUDA initialization failure with error: 999")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
         def deserialize(plan: bytes) -> FakeEngine | None:
             self.plans.append(plan)
@@ -519,6 +522,13 @@ def test_closed(setup: Setup) -> None:
     assert setup.memory.closed
     with pytest.raises(InferenceError, match="the runner is closed"):
         runner.run(frames(1, 8, 8), ("class_map",))
+
+
+def test_tensorrt_that_does_not_start(setup: Setup) -> None:
+    setup.trt.refused.add("runtime")
+    with pytest.raises(InferenceError, match=r"TensorRT 11\.4\.0 cannot start on cuda:0: CUDA initialization failure"):
+        setup.open()
+    assert setup.memory.closed
 
 
 def test_refused_plan(setup: Setup) -> None:
