@@ -27,7 +27,7 @@ class Plan:
         crop: Size of the cut-outs.
         seed: Decides on everything random.
         precision: What the convolutions compute in; weights are float32.
-        devices: Devices of each machine; None: one.
+        devices: Devices of each machine.
         machines: Machines, each of which must have been given the same command by a launcher.
         workers: Processes per device that read pictures.
     """

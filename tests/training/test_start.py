@@ -51,6 +51,7 @@ def test_random_weights_depend_on_the_seed_alone(make_start) -> None:
 @pytest.mark.parametrize("variant", ["fcn32s", "fcn16s", "fcn8s"])
 def test_scores_begin_at_zero_and_upsampling_is_bilinear_and_fixed(variant: Variant, make_start) -> None:
     network = make_start(variant).network
+    assert type(network.dropout) is torch.nn.Dropout  # of single values as in the paper, not of whole channels
     for name in network.score_layers:
         assert not network.get_submodule(name).weight.any()
     for name in network.upsampling_layers:
