@@ -219,20 +219,20 @@ class TensorRtRunner:
         strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE  # memory for this profile only
         context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise InferenceError(
-                f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
-                f"{self._log.take_errors() or 'TensorRT gave no reason'}"
-            )
+            raise self._no_memory(profile)
         stream = self._memory.stream()
         index = self.profiles.index(profile)
         if not context.set_optimization_profile_async(index, stream.handle):
-            raise InferenceError(
-                f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
-                f"{self._log.take_errors() or 'TensorRT gave no reason'}"
-            )
+            raise self._no_memory(profile)
         stream.synchronize()
         shared = ProfileContext(context, profile, stream, self._log)
         return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch, stream)
+
+    def _no_memory(self, profile: OptimizationProfile) -> InferenceError:
+        return InferenceError(
+            f"not enough memory on {self.device} for frames of {profile.max}, batch {profile.max_batch}: "
+            f"{self._log.take_errors() or 'TensorRT gave no reason'}"
+        )
 
     def _outside(self, size: ImageSize) -> FrameError:
         ranges = " or ".join(f"{profile.min}..{profile.max}" for profile in self.profiles)
