@@ -213,10 +213,18 @@ def _export_memory(setup: Setup, folder: Path) -> list[Row]:
     return [measure_export_memory(checkpoint, folder, exports=setup.exports, program=setup.program)]
 
 
+def _bench_overhead(setup: Setup, folder: Path) -> list[Row]:
+    from .overhead import measure_overhead
+
+    model = setup.demo(folder).onnx_path
+    return [measure_overhead(model, setup.size, rounds=setup.rounds, warm_up=setup.warm_up)]
+
+
 BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     # The quick ones first: what is broken shows early.
     "help": _help,
     "first-class-map": _first_class_map,
+    "bench-overhead": _bench_overhead,
     "demo": _demo,
     "demo-int8": _demo_int8,
     "video": _video,

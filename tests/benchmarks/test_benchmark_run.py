@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
 from fcnrt.benchmarks.latency import Network
+from fcnrt.benchmarks.overhead import measure_overhead
 from fcnrt.benchmarks.report import Report
 from fcnrt.benchmarks.run import BENCHMARKS, Setup, main, measure
 from fcnrt.benchmarks.table import render
@@ -47,6 +49,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
     assert [row.name for row in report.rows] == [
         "help",
         "first-class-map",
+        "bench-overhead",
         "demo-48x64",
         "demo-32x80",
         "demo-int8-48x64",
@@ -65,6 +68,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
     assert targets == {
         "help": [0.3],
         "first-class-map": [1.0],
+        "bench-overhead": [1.0],
         "demo-48x64": [1.5, 2.7],
         "demo-32x80": [None, None],
         "demo-int8-48x64": [2.0, 4.0, None],
@@ -79,6 +83,19 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
 
 def test_only_what_is_named_runs(setup: Setup) -> None:
     assert [row.name for row in measure(["help"], setup).rows] == ["help"]
+
+
+def test_measuring_that_takes_as_long_as_the_network_misses_its_target(tiny_network: Network) -> None:
+    readings = itertools.count(step=1_000_000)
+    row = measure_overhead(
+        tiny_network.onnx_path,
+        ImageSize(32, 32),
+        rounds=3,
+        warm_up=WarmUp(max_rounds=0),
+        clock=lambda: next(readings),
+    )
+    assert row.samples == {"nothing": (1.0,) * 3, "network": (1.0,) * 3}
+    assert (row.outcomes[0].value, row.outcomes[0].met) == (100, False)
 
 
 def test_a_program_that_takes_no_time_for_frames_is_no_result(tiny_network: Network, tmp_path: Path) -> None:
