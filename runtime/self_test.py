@@ -1,6 +1,6 @@
 """The test that every exported file carries: frames that any machine can make, and the classes PyTorch finds in them.
 
-A deployed machine can check itself with it: without PyTorch, without data, in about a second.
+A deployed machine can check itself with it: without PyTorch, without data, in about a second besides opening the file.
 """
 
 from __future__ import annotations
