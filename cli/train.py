@@ -135,6 +135,7 @@ def train(
 
     from ..training.plan import Plan
     from ..training.recipe import RECIPES
+    from ..training.run_folder import STATE
     from ..training.train import train as run_training
 
     tell = rank_zero_only(say)
@@ -172,7 +173,8 @@ def train(
                 on_round=lambda found, is_best: tell(_line(found, resolved, is_best=is_best)),
             )
     except KeyboardInterrupt:
-        tell("  resume    the same command with --resume goes on from the last validation")
+        if (output / STATE).is_file():
+            tell("  resume    the same command with --resume goes on from the last validation")
         raise
     tell(f"  next      fcnrt export --checkpoint {output / 'best.safetensors'}")
     rank_zero_only(typer.echo)(output / "best.safetensors")

@@ -114,6 +114,17 @@ def test_portraits_know_their_classes(fcnrt, tmp_path: Path) -> None:
     assert "person" in out
 
 
+def test_interrupted(fcnrt, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_line", interrupt)  # called once the first validation is written
+    arguments = ("train", "--data", discs, "--classes", tmp_path / "classes.txt", *SLIM, "-o", tmp_path / "out")
+    code, out, err = fcnrt(*arguments, "--epochs", "1")
+    assert (code, out) == (130, "")
+    assert "  resume    the same command with --resume goes on from the last validation\n" in err
+
+
 def test_resuming(fcnrt, discs: Path, tmp_path: Path) -> None:
     arguments = ("train", "--data", discs, "--classes", tmp_path / "classes.txt", *SLIM, "-o", tmp_path / "out")
     assert fcnrt(*arguments, "--epochs", "1").exit_code == 0
