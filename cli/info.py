@@ -1,4 +1,4 @@
-"""`fcnrt info`: everything an exported file or a checkpoint says about itself."""
+"""`fcnrt info`: everything an exported file, an engine or a checkpoint says about itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL.onnx|CHECKPOINT", help="File written by fcnrt export, or weights to export."),
+        typer.Argument(
+            metavar="MODEL|CHECKPOINT", help="File written by fcnrt export or fcnrt build, or weights to export."
+        ),
     ],
     variant: Annotated[
         VariantName | None,
@@ -29,6 +31,11 @@ def info(
     """Print what an exported model takes, returns and was made from, or how a checkpoint will be understood."""
     if model.suffix in SUFFIXES:
         _checkpoint_info(model, variant, as_json)
+        return
+    from ..runtime.runners.opening import ENGINE_SUFFIXES
+
+    if model.suffix in ENGINE_SUFFIXES:
+        _engine_info(model, as_json)
         return
     from ..runtime.onnx_header import read_onnx_header
 
@@ -53,6 +60,17 @@ def _checkpoint_info(path: Path, variant: VariantName | None, as_json: bool) -> 
         typer.echo(checkpoint_json(path, checkpoint))
     else:
         print_card(checkpoint_card(path, checkpoint))
+
+
+def _engine_info(path: Path, as_json: bool) -> None:
+    from ..runtime.manifest import read_manifest
+    from .engine_info import engine_card, engine_json
+
+    manifest = read_manifest(path)
+    if as_json:
+        typer.echo(engine_json(path, manifest))
+    else:
+        print_card(engine_card(path, manifest))
 
 
 def _json(model: Path, header: OnnxHeader) -> str:

@@ -95,4 +95,4 @@ def test_wrong_file_is_one_line(
 
 def test_without_a_file_it_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert _fcnrt(monkeypatch, "info") == 2
-    assert "MODEL.onnx|CHECKPOINT" in capsys.readouterr().err
+    assert "MODEL|CHECKPOINT" in capsys.readouterr().err
