@@ -22,6 +22,7 @@ TritonBackend = Literal["auto", "python"]
 
 _MAX_BATCH = 8  # of an ONNX file, which takes any; larger batches gain little and wait longer
 _WARM_UP = ImageSize(512, 512)
+_MODEL_FILES = {"model.onnx", "model.plan", "model.engine", "model.engine.json", "model.py"}
 _OUTPUTS: dict[OutputName, tuple[str, str]] = {
     "class_map": ("TYPE_UINT8", "-1, -1"),
     "confidence": ("TYPE_UINT8", "-1, -1"),
@@ -75,6 +76,8 @@ def write_triton_repository(model: Path, folder: Path, *, name: str, backend: Tr
         raise OutputError(f"cannot write {version}: {exc.strerror}") from exc
     for file_name, source in files.items():
         _copy(source, version / file_name)
+    for other in _MODEL_FILES - files.keys():  # of a form that it had before; the Python backend would prefer an engine
+        (version / other).unlink(missing_ok=True)
     _copy(Path(__file__).with_name("triton_client.py"), target / "client.py")
     _write(target / "labels.txt", "".join(f"{label}\n" for label in spec.class_names))
     _write(target / "config.pbtxt", config)  # last: with it the model is there
@@ -113,8 +116,10 @@ def _render_config(name: str, spec: ModelSpec, profiles: tuple[OptimizationProfi
         "dynamic_batching { }",
     ]
     if profiles:
+        # Triton refuses the profiles of models that are not its TensorRT's; fcnrt chooses among them by itself.
         numbers = ", ".join(f'"{number}"' for number in range(len(profiles)))
-        lines.append(f"instance_group {{ count: 1 kind: KIND_GPU profile: [{numbers}] }}")
+        chosen = f" profile: [{numbers}]" if "tensorrt" in platform else ""
+        lines.append(f"instance_group {{ count: 1 kind: KIND_GPU{chosen} }}")
     lines += [
         f'model_warmup {{ name: "{size}" batch_size: 1 inputs {{ key: "image" value '
         f"{{ data_type: TYPE_UINT8 dims: [{size.height}, {size.width}, 3] zero_data: true }} }} }}"

@@ -117,7 +117,22 @@ def test_the_python_backend_takes_an_engine_with_its_manifest(tiny_spec: ModelSp
     folder = write_triton_repository(engine, tmp_path, name="street", backend="python")
 
     assert sorted(path.name for path in (folder / "1").iterdir()) == ["model.engine", "model.engine.json", "model.py"]
-    assert _parsed(folder)["backend"] == "python"
+    config = _parsed(folder)
+    assert config["backend"] == "python"
+    assert config["instance_group"] == [{"count": 1, "kind": "KIND_GPU"}]  # with profiles Triton would not load it
+
+
+def test_a_model_of_another_form_takes_the_place_of_the_first(
+    tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path
+) -> None:
+    engine = _write_engine(tmp_path / "a.engine", tiny_spec)
+    for model, backend, files in (
+        (engine, "python", ["model.engine", "model.engine.json", "model.py"]),
+        (tiny_model, "python", ["model.onnx", "model.py"]),
+        (engine, "auto", ["model.plan"]),
+    ):
+        folder = write_triton_repository(model, tmp_path, name="street", backend=backend)  # type: ignore[arg-type]
+        assert sorted(path.name for path in (folder / "1").iterdir()) == files
 
 
 def test_names_with_quotes_and_accents_survive(
