@@ -22,6 +22,7 @@ from ..runtime.atomic import atomic_folder
 from ..runtime.errors import EngineMismatchError, ModelFileError, OutputError
 from ..runtime.images import read_image, write_image
 from ..runtime.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
+from ..runtime.onnx_header import read_onnx_header
 from ..runtime.palette_png import encode_palette_png
 from ..runtime.segmenter import Segmenter
 from ..runtime.self_test import read_self_test, run_self_test
@@ -94,6 +95,7 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
     """
     _refuse_other_folder(folder)
     _refuse_equal_names(engines)
+    read_onnx_header(model)  # says what is wrong, if anything is
     manifests = [_read_engine(engine, model) for engine in engines]
     with Segmenter.open(model, backend="onnxruntime", device="cpu") as segment, atomic_folder(folder) as draft:
         _require_self_test(model, segment)

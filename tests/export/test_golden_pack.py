@@ -137,6 +137,15 @@ def test_an_engine_of_another_model_is_refused(
     assert not (tmp_path / "tiny.fcnrt").exists()
 
 
+def test_a_missing_model_is_said_to_be_missing_with_engines_too(
+    tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path
+) -> None:
+    engine = _write_engine(tmp_path / "net.engine", tiny_model, tiny_spec)
+    with pytest.raises(ModelFileError, match=r"gone\.onnx does not exist"):
+        write_pack(tmp_path / "gone.onnx", tmp_path / "gone.fcnrt", engines=[engine])
+    assert not (tmp_path / "gone.fcnrt").exists()
+
+
 def test_two_engines_of_one_name_are_refused(tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path) -> None:
     engines = [_write_engine(tmp_path / folder / "net.engine", tiny_model, tiny_spec) for folder in ("a", "b")]
     with pytest.raises(OutputError, match=r"cannot pack two engines named net\.engine"):
