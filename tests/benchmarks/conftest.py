@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,3 +55,47 @@ def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
         )
         made.append((path, export_onnx(load_checkpoint(path), folder / f"seed{seed}.onnx").path))
     return TinyFiles(checkpoint=made[0][0], onnx=made[0][1], other_onnx=made[1][1])
+
+
+class Rendered(NamedTuple):
+    """What a browser made of a page: how far it runs out of the window to the right, and its ground's brightness."""
+
+    overflow: int
+    brightness: float
+
+
+_REPORT = """<script>
+const ground = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);
+document.body.dataset.overflow = document.documentElement.scrollWidth - window.innerWidth;
+document.body.dataset.brightness = (ground[0] + ground[1] + ground[2]) / 3;
+</script></body>"""
+
+
+@pytest.fixture
+def on_a_phone(tmp_path: Path) -> Callable[[str, str], Rendered]:
+    """A function that opens a page in headless Chromium, 390 pixels wide, for someone who likes it light or dark."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+
+    def render(page: str, likes: str) -> Rendered:
+        path = tmp_path / "page.html"
+        path.write_text(page.replace("</body>", _REPORT), encoding="utf-8")
+        scheme = {"dark": 0, "light": 1}[likes]  # of Chromium's preferred colour schemes
+        done = subprocess.run(
+            [
+                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=390,800", "--dump-dom"),
+                f"--blink-settings=preferredColorScheme={scheme}",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                path.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        found = re.search(r'data-overflow="(-?\d+)" data-brightness="([\d.]+)"', done.stdout)
+        assert found, done.stderr
+        return Rendered(int(found[1]), float(found[2]))
+
+    return render

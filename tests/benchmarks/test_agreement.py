@@ -140,6 +140,13 @@ def test_the_page_stands_alone_and_shows_everything() -> None:
     assert "nan" not in page
 
 
+@pytest.mark.parametrize(("likes", "darkest", "brightest"), [("light", 230, 255), ("dark", 0, 40)])
+def test_the_page_fits_a_phone(on_a_phone, likes: str, darkest: int, brightest: int) -> None:
+    rendered = on_a_phone(to_html(report(accuracy(counts=WORSE))), likes)
+    assert rendered.overflow <= 0
+    assert darkest <= rendered.brightness <= brightest
+
+
 def test_a_page_without_ground_truth_has_no_classes() -> None:
     found = report(accuracy(counts=None))
     none = dataclasses.replace(found.accuracy[0], counts=None)

@@ -145,3 +145,10 @@ def test_junit(found: Verification) -> None:
     assert "of the pixels differ and are no ties (allowed in fp32: 0 %)" in failure.attrib["message"]
     assert failure.text == str(found.diagnosis)
     assert "10 ties, 50 faults" in (broken.findtext("system-out") or "")
+
+
+@pytest.mark.parametrize(("likes", "darkest", "brightest"), [("light", 230, 255), ("dark", 0, 40)])
+def test_the_page_fits_a_phone(found: Verification, on_a_phone, likes: str, darkest: int, brightest: int) -> None:
+    rendered = on_a_phone(render_html(found, PALETTE), likes)
+    assert rendered.overflow <= 0
+    assert darkest <= rendered.brightness <= brightest

@@ -32,6 +32,18 @@ def test_a_model_is_measured(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
     assert report.accuracy[0].counts is None  # its classes are not those of the scenes
 
 
+def test_without_a_model_the_demo_is_measured_against_pytorch(
+    fcnrt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path))
+    done = fcnrt("bench", *SMALL)
+    assert done.exit_code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0].startswith("fcn8s · bundled demo weights")
+    assert [line.split("  ")[1] for line in lines[4:6]] == ["PyTorch eager", "fcnrt onnxruntime cpu"]
+    assert lines[-1].startswith("✔ every backend matches PyTorch eager within 0.0")
+
+
 def test_a_model_that_is_not_the_reference_has_exit_code_1(fcnrt, tmp_path: Path) -> None:
     config = FCNConfig(variant="fcn32s", width=1 / 16, fc_channels=8)
     paths = []
@@ -52,9 +64,6 @@ def test_a_model_that_is_not_the_reference_has_exit_code_1(fcnrt, tmp_path: Path
     assert done.exit_code == 1
     assert "✘ does not match PyTorch eager: fcnrt onnxruntime cpu: " in done.out
     assert "note: model.onnx was not exported from this 1.safetensors (another SHA-256)" in done.err
-    right = fcnrt("bench", model, "--reference", paths[0], *SMALL)
-    assert right.exit_code == 0
-    assert "✔ every backend matches PyTorch eager" in right.out
 
 
 @pytest.mark.parametrize(
