@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from .atomic import atomic_path, remove_leftovers
 from .class_shares import ClassShares
-from .errors import FcnrtError, OutputError, SourceError
-from .manifest import file_sha256
+from .errors import FcnrtError, FrameError, OutputError, SourceError
+from .manifest import file_sha256, read_manifest
+from .onnx_header import read_onnx_header
 from .outputs import Save, image_outputs, make_folder
+from .runners.opening import ENGINE_SUFFIXES
 from .segment_images import segment_images
 from .segment_video import segment_video
 from .segmenter import Segmenter
@@ -71,8 +73,12 @@ class ArchiveSettings:
         """The settings for a model.
 
         Raises:
-            ModelFileError: If the file cannot be read.
+            ModelFileError: If the file is not a model.
         """
+        if model.suffix in ENGINE_SUFFIXES:
+            read_manifest(model)
+        else:
+            read_onnx_header(model)
         return cls(str(model.resolve()), file_sha256(model), save, opacity, version("fcnrt"))
 
 
@@ -123,6 +129,12 @@ def unfinished(items: Sequence[ArchiveItem], settings: ArchiveSettings) -> list[
     return [item for item in items if not _is_finished(item, settings)]
 
 
+def clear_leftovers(items: Sequence[ArchiveItem]) -> None:
+    """Remove the temporary files that killed workers have left; none may be at work now."""
+    files = [path for item in items for path in (Path(item.result), item.record)]
+    remove_leftovers(*(path for path in files if path.parent.is_dir()))
+
+
 class ArchiveWorker:
     """Segments one item after the other with one loaded model.
 
@@ -137,7 +149,7 @@ class ArchiveWorker:
         self._segmenter = Segmenter.open(settings.model, device=device, threads=threads)
 
     def __call__(self, item: ArchiveItem) -> str | None:
-        """Write the result and its record; returns what is wrong with the input, if it is broken.
+        """Write the result and its record; returns why the input could not be read or taken, if so.
 
         A video that was cut off leaves the frames before the cut, but no record.
 
@@ -148,10 +160,10 @@ class ArchiveWorker:
         settings = self._settings
         shares = ClassShares(self._segmenter.spec.class_names)
         source, result = Path(item.source), Path(item.result)
-        key = _key(item, settings)
         make_folder(result.parent)
-        remove_leftovers(result)
+        _forget(item)
         try:
+            key = _key(item, settings)
             if item.is_video:
                 self._segment_video(source, result, shares)
             else:
@@ -183,13 +195,26 @@ class ArchiveWorker:
         found = VideoSource(f"file:{source}", label=str(source), name=source.stem, path=source)
         settings = self._settings
         with VideoReader(found, channel_order=self._segmenter.spec.channel_order) as reader:
-            segment_video(
-                self._segmenter, reader, result, save=settings.save, opacity=settings.opacity, on_result=shares.add
-            )
+            try:
+                segment_video(
+                    self._segmenter, reader, result, save=settings.save, opacity=settings.opacity, on_result=shares.add
+                )
+            except FrameError as exc:  # of a size that the model does not take
+                raise SourceError(f"{source}: {exc}") from exc
 
 
 def _item(source: Path, result: Path, *, is_video: bool) -> ArchiveItem:
     return ArchiveItem(str(source.resolve()), os.path.abspath(result), is_video)  # noqa: PTH100 - it is not there yet
+
+
+def _forget(item: ArchiveItem) -> None:
+    """Remove the record of an earlier run, which is not to vouch for what comes now, and its class maps of a video."""
+    frames = Path(item.result).glob("*.png") if item.is_video else ()
+    try:
+        for path in (item.record, *frames):
+            path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot write {item.result}: {exc.strerror}") from exc
 
 
 def _key(item: ArchiveItem, settings: ArchiveSettings) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .errors import FcnrtError, OutputError
 
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>(?:\.[^.]*)?)", re.DOTALL)  # as `tempfile` names them
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -44,12 +46,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `atomic_path` that a killed process has left; nobody must be writing `path` now."""
-    name = re.compile(re.escape(f".{path.stem}-") + "[a-z0-9_]{8}" + re.escape(path.suffix))
-    for other in path.parent.iterdir():
-        if name.fullmatch(other.name):
-            other.unlink(missing_ok=True)
+def remove_leftovers(*paths: Path) -> None:
+    """Remove the temporary files of `atomic_path` that a killed process has left; nobody must be writing `paths` now.
+
+    Each folder is read once, however many of the paths are in it.
+    """
+    wanted = {(path.parent, path.stem, path.suffix) for path in paths}
+    for folder in {path.parent for path in paths}:
+        for other in folder.iterdir():
+            name = _TEMPORARY.fullmatch(other.name)
+            if name is not None and (folder, name["stem"], name["suffix"]) in wanted:
+                other.unlink(missing_ok=True)
 
 
 @contextmanager

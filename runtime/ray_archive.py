@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from .archive import ArchiveItem, ArchiveSettings, ArchiveWorker
+from .archive import ArchiveItem, ArchiveSettings, ArchiveWorker, clear_leftovers
 from .errors import DeviceError, FcnrtError, InferenceError, MissingDependencyError
 
 _CONNECT_S = 10
 LOCAL = "local"
-"""Address that stands for this machine alone."""
+"""Address that stands for this machine alone, to Ray as well."""
 
 
 class _RowWorker:
@@ -64,13 +64,15 @@ def segment_archive(
         raise MissingDependencyError('--ray needs Ray, which is not installed. Run: pip install "fcnrt[ray]"') from exc
     with _connected(ray, address):
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        gpus, cpus = (int(resources.get(kind, 0)) for kind in ("GPU", "CPU"))
+        gpus = int(resources.get("GPU", 0))
         on_gpu = device != "cpu" and gpus > 0
         if device not in ("cpu", "auto") and (workers or 1) > gpus:
             raise DeviceError(f"{workers or 1} workers need a GPU each, and the cluster has {gpus}")
-        count = workers or (gpus if on_gpu else len(ray.nodes()))  # type: ignore[no-untyped-call]
+        machines = _processors(ray.nodes())  # type: ignore[no-untyped-call]
+        count = workers or (gpus if on_gpu else max(1, len(machines)))
         count = min(count, gpus) if on_gpu else count
-        threads = max(1, cpus // count)
+        threads = threads_per_worker(machines, count)
+        clear_leftovers(items)
         # One item to a block: blocks are what Ray hands out, and does again when a worker dies.
         results = ray.data.from_items([asdict(item) for item in items], override_num_blocks=len(items)).map(
             _RowWorker,  # type: ignore[arg-type]  # a class: Ray makes the objects
@@ -90,7 +92,25 @@ def segment_archive(
             if isinstance(cause, FcnrtError):
                 raise cause from exc
             raise InferenceError(f"a Ray worker failed: {str(exc).strip().splitlines()[-1]}") from exc
+        clear_leftovers(items)
         return broken
+
+
+def threads_per_worker(machines: Sequence[int], workers: int) -> int:
+    """The most threads that every worker can have, so that all of them find room at the same time; at least 1.
+
+    Args:
+        machines: Number of processors of each machine.
+        workers: Number of workers.
+    """
+    most = max(machines, default=1)
+    return next((n for n in range(most, 1, -1) if sum(count // n for count in machines) >= workers), 1)
+
+
+def _processors(nodes: Sequence[dict[str, Any]]) -> list[int]:
+    """Number of processors of each machine that is there and offers any; Ray lists those that are gone as well."""
+    offered = (int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
+    return [count for count in offered if count > 0]
 
 
 @contextmanager
@@ -104,7 +124,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     try:
         _require_listener(address)
         ray.init(
-            address=None if address == LOCAL else address,
+            address=address,
             log_to_driver=False,
             logging_level="ERROR",
             include_dashboard=False if address == LOCAL else None,

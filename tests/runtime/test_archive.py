@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcnrt.runtime.archive import ArchiveItem, ArchiveSettings, ArchiveWorker, plan_archive, unfinished
+from fcnrt.runtime.archive import (
+    ArchiveItem,
+    ArchiveSettings,
+    ArchiveWorker,
+    clear_leftovers,
+    plan_archive,
+    unfinished,
+)
 from fcnrt.runtime.atomic import remove_leftovers
-from fcnrt.runtime.errors import ModelFileError, OutputError, SourceError
+from fcnrt.runtime.errors import FrameError, ModelFileError, OutputError, SourceError
 from fcnrt.runtime.images import read_image, write_image
+from fcnrt.runtime.ray_archive import threads_per_worker
+from fcnrt.runtime.segmenter import Segmenter
 
 MakeVideo = Callable[..., Path]
 
@@ -108,9 +117,85 @@ def test_broken_inputs_are_told_and_stay_unfinished(archive: Path, tiny_model: P
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "a.png.json"]
 
 
-def test_a_missing_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"none\.onnx"):
-        _settings(tmp_path / "none.onnx")
+def test_an_input_that_has_vanished_does_not_stop_the_others(archive: Path, tiny_model: Path) -> None:
+    items = plan_archive(["in"], Path("out"), "overlay")
+    Path("in", "a.png").unlink()
+    worker = ArchiveWorker(_settings(tiny_model), "cpu", 1)
+    reasons = [worker(item) for item in items]
+    assert "a.png: cannot be read (No such file or directory)" in str(reasons[0])
+    assert reasons[1:] == [None, None]
+
+
+def test_videos_of_a_size_that_the_model_does_not_take_are_told(
+    archive: Path, tiny_model: Path, make_segmenter: Callable[..., Segmenter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int, frames: np.ndarray) -> None:
+        raise FrameError("frames of 48x64 are outside the sizes this engine was built for")
+
+    monkeypatch.setattr(Segmenter, "open", lambda *_, **__: make_segmenter(refuse))
+    worker = ArchiveWorker(_settings(tiny_model), "cpu", 1)
+    for item in plan_archive(["in"], Path("out"), "overlay"):
+        assert worker(item) == f"{item.source}: frames of 48x64 are outside the sizes this engine was built for"
+    assert list(Path("out").iterdir()) == []
+
+
+def test_a_record_does_not_outlive_its_result(
+    archive: Path, tiny_model: Path, make_segmenter: Callable[..., Segmenter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(tiny_model, "color")
+    items = plan_archive(["in/a.png"], Path("out"), "color")
+    ArchiveWorker(settings, "cpu", 1)(items[0])
+
+    def end(number: int, frames: np.ndarray) -> None:
+        raise KeyboardInterrupt
+
+    # A run with another model is ended in the middle: whose the result is, nobody knows then.
+    monkeypatch.setattr(Segmenter, "open", lambda *_, **__: make_segmenter(end))
+    with pytest.raises(KeyboardInterrupt):
+        ArchiveWorker(settings, "cpu", 1)(items[0])
+    assert unfinished(items, settings) == items
+
+
+def test_class_maps_of_a_longer_video_do_not_stay(archive: Path, tiny_model: Path, make_video: MakeVideo) -> None:
+    settings = _settings(tiny_model, "classes")
+    items = plan_archive(["in/c.mp4"], Path("out"), "classes")
+    worker = ArchiveWorker(settings, "cpu", 1)
+    worker(items[0])
+    assert len(list(Path(items[0].result).iterdir())) == 5
+    make_video(Path("in", "c.mp4"), pts=range(3))
+    worker(items[0])
+    assert len(list(Path(items[0].result).iterdir())) == 3
+
+
+def test_every_worker_finds_room() -> None:
+    for machines, workers, threads in (
+        ([8], 1, 8),
+        ([8], 3, 2),
+        ([4, 16], 2, 8),
+        ([4, 16], 3, 5),
+        ([3, 3], 4, 1),
+        ([2], 5, 1),
+        ([], 1, 1),
+    ):
+        assert threads_per_worker(machines, workers) == threads
+
+
+def test_leftovers_of_results_and_records_are_cleared(archive: Path) -> None:
+    items = plan_archive(["in"], Path("out"), "classes")
+    clear_leftovers(items)  # there is no folder yet
+    Path("out").mkdir()
+    for name in (".a-abcd_123.png", ".a.png-abcd_123.json", ".c-classes-abcd_123", ".other-abcd_123.png", "a.png"):
+        Path("out", name).touch()
+    clear_leftovers(items)
+    assert sorted(path.name for path in Path("out").iterdir()) == [".other-abcd_123.png", "a.png"]
+
+
+def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    (tmp_path / "none.engine").write_bytes(b"an engine without a manifest")
+    for name in ("none.onnx", "text.onnx", "none.engine"):
+        with pytest.raises(ModelFileError, match=name):
+            _settings(tmp_path / name)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
