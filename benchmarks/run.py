@@ -103,7 +103,7 @@ class Setup:
     other_size: ImageSize = _OTHER_SIZE
     rounds: int = 60
     full_width_rounds: int = 20
-    video_pairs: int = 3
+    video_pairs: int = 7
     film_frames: int = 60
     launches: int = 20
     exports: int = 1
@@ -220,14 +220,28 @@ def _bench_overhead(setup: Setup, folder: Path) -> list[Row]:
     return [measure_overhead(model, setup.size, rounds=setup.rounds, warm_up=setup.warm_up)]
 
 
+def _installed_size(setup: Setup, folder: Path) -> list[Row]:
+    from .footprint import measure_footprint
+
+    return [measure_footprint()]
+
+
+def _embedding(setup: Setup, folder: Path) -> list[Row]:
+    from .embedding import measure_embedding
+
+    return [measure_embedding(setup.demo(folder).onnx_path, folder, size=setup.size, rounds=setup.rounds)]
+
+
 BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     # The quick ones first: what is broken shows early.
     "help": _help,
     "first-class-map": _first_class_map,
+    "installed-size": _installed_size,
     "bench-overhead": _bench_overhead,
     "demo": _demo,
     "demo-int8": _demo_int8,
     "video": _video,
+    "embedding": _embedding,
     "full-width": _full_width,
     "export-memory": _export_memory,
 }

@@ -11,8 +11,8 @@ from ..runtime.spec import ImageSize
 from .child_process import FCNRT_PROGRAM, run_child
 from .report import Outcome, Row
 
-_HELP_AT_MOST_S = 0.3
-_FIRST_CLASS_MAP_AT_MOST_S = 1.0
+_HELP_AT_MOST_S = 0.2
+_FIRST_CLASS_MAP_AT_MOST_S = 0.6
 
 _FIRST_CLASS_MAP = """
 import numpy as np
