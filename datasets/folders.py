@@ -97,7 +97,11 @@ def _part(folder: Path, pairs: Sequence[FilePair], split: str, *, num_classes: i
     elif folder.name != split:
         pairs = _by_name(folder, pairs, split)
     return LabeledFiles(
-        pairs, num_classes=num_classes, listed_in=listed_in, read_label=read_matte if matte else read_index_label
+        pairs,
+        num_classes=num_classes,
+        listed_in=listed_in,
+        read_label=read_matte if matte else read_index_label,
+        upright=True,  # photos from phones; annotation tools and fcnrt run show them upright
     )
 
 

@@ -18,16 +18,23 @@ _PNG_BIT_DEPTH = 24  # its offset in the file: the format fixes the place of the
 _HALF_OPAQUE = 128
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, *, upright: bool = False) -> NDArray[np.uint8]:
     """The picture, uint8 (H, W, 3), RGB.
+
+    Args:
+        path: The file.
+        upright: Whether to turn it as its EXIF orientation says; otherwise it is taken as it is stored.
 
     Raises:
         DatasetError: If the file cannot be read, or has more than 8 bits per channel.
     """
+    import PIL.ImageOps
+
     picture = _open(path)
     if picture.mode.startswith(("I", "F")):  # converting it would cut off all that is brighter than 255
         raise DatasetError(f"{path} has more than 8 bits per channel (mode {picture.mode}); convert it to 8")
-    # The stored pixels, whatever orientation EXIF asks for: the labels were drawn on those.
+    if upright:
+        picture = PIL.ImageOps.exif_transpose(picture)
     return np.asarray(picture.convert("RGB"))
 
 

@@ -16,6 +16,7 @@ from fcnrt.datasets.sbd import sbd_train
 from fcnrt.datasets.survey import count_labels
 from fcnrt.fcn_models.voc import VOC_CLASSES
 from fcnrt.runtime.errors import DatasetError
+from fcnrt.runtime.images import read_image
 
 LABEL = np.array([[0, 1, 1], [0, 255, 2]], np.uint8)
 
@@ -55,6 +56,22 @@ def test_masks_are_paired_by_name(tmp_path: Path) -> None:
 def test_void_stays_void(tmp_path: Path) -> None:
     write_pair(tmp_path / "train", "a")
     np.testing.assert_array_equal(open_data(tmp_path).open("train", num_classes=3)[0].label, LABEL)
+
+
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    """Phones store pictures lying on their side; annotation tools, and the runtime, show them upright."""
+    write_pair(tmp_path / "train", "a", LABEL.T.copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    stored = np.zeros((16, 24, 3), np.uint8)
+    stored[:, :8] = 200
+    Image.fromarray(stored).save(tmp_path / "train/images/a.jpg", exif=exif)
+    Image.fromarray(np.zeros((24, 16), np.uint8)).save(tmp_path / "train/masks/a.png")
+    picture = open_data(tmp_path).open("train", num_classes=3)[0]
+    assert picture.image.shape == (24, 16, 3)
+    assert picture.image[2].mean() > 150
+    assert picture.image[-2].mean() < 50
+    np.testing.assert_allclose(picture.image, read_image(tmp_path / "train/images/a.jpg"), atol=3)
 
 
 def test_splits_in_folders_of_their_own(tmp_path: Path) -> None:
