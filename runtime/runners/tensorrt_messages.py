@@ -9,7 +9,7 @@ from typing import Any
 _ERROR = 1  # of ILogger.Severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose
 _WARNING = 2
 
-# Without a driver every error is followed by these, which explain nothing.
+# Without a driver every error is followed by these, which explain nothing where there is another reason.
 _NOISE = re.compile(r"cudaError 35|CUDA driver version is insufficient|Unable to determine GPU memory usage")
 
 
@@ -21,8 +21,8 @@ class MessageLog:
         self._lock = threading.Lock()
 
     def add(self, severity: int, text: str) -> None:
-        """Keep a message that is at least a warning, and not noise."""
-        if severity <= _WARNING and not _NOISE.search(text):
+        """Keep a message that is at least a warning."""
+        if severity <= _WARNING:
             with self._lock:
                 self._messages.append((severity, " ".join(text.split())))
 
@@ -30,7 +30,9 @@ class MessageLog:
         """The errors since the last call, each once and in one line; empty if there were none."""
         with self._lock:
             messages, self._messages = self._messages, []
-        return "; ".join(dict.fromkeys(shorten(text) for severity, text in messages if severity <= _ERROR))
+        errors = [text for severity, text in messages if severity <= _ERROR]
+        reasons = [text for text in errors if not _NOISE.search(text)]
+        return "; ".join(dict.fromkeys(map(shorten, reasons or errors)))
 
 
 def make_logger(trt: Any, log: MessageLog) -> Any:

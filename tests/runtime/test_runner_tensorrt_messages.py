@@ -13,3 +13,9 @@ def test_errors_are_collected_once_and_shortened() -> None:
     log.add(0, "internal\n  trouble")
     assert log.take_errors() == "API Usage Error (no kernel); internal trouble"
     assert log.take_errors() == ""
+
+
+def test_an_old_driver_is_a_reason_where_there_is_no_other() -> None:
+    log = MessageLog()
+    log.add(1, "Error Code 1: cudaError 35: CUDA driver version is insufficient for CUDA runtime version")
+    assert log.take_errors() == "cudaError 35: CUDA driver version is insufficient for CUDA runtime version"
