@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,10 +65,15 @@ class Rendered(NamedTuple):
     brightness: float
 
 
-_REPORT = """<script>
-const ground = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);
-document.body.dataset.overflow = document.documentElement.scrollWidth - window.innerWidth;
-document.body.dataset.brightness = (ground[0] + ground[1] + ground[2]) / 3;
+# Chromium's own window is never narrower than 500 pixels.
+_PHONE = """<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<body><iframe style="width: 390px; height: 800px; border: 0" srcdoc="{page}"></iframe><script>
+document.querySelector("iframe").onload = event => {{
+  const page = event.target.contentDocument, view = event.target.contentWindow;
+  const ground = view.getComputedStyle(page.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);
+  document.body.dataset.overflow = page.documentElement.scrollWidth - view.innerWidth;
+  document.body.dataset.brightness = (ground[0] + ground[1] + ground[2]) / 3;
+}};
 </script></body>"""
 
 
@@ -79,8 +85,8 @@ def on_a_phone(tmp_path: Path) -> Callable[[str, str], Rendered]:
         pytest.skip("chromium is not installed")
 
     def render(page: str, likes: str) -> Rendered:
-        path = tmp_path / "page.html"
-        path.write_text(page.replace("</body>", _REPORT), encoding="utf-8")
+        path = tmp_path / "phone.html"
+        path.write_text(_PHONE.format(page=escape(page)), encoding="utf-8")
         scheme = {"dark": 0, "light": 1}[likes]  # of Chromium's preferred colour schemes
         done = subprocess.run(
             [
@@ -98,4 +104,6 @@ def on_a_phone(tmp_path: Path) -> Callable[[str, str], Rendered]:
         assert found, done.stderr
         return Rendered(int(found[1]), float(found[2]))
 
+    wide = "<!doctype html><body style='background: #fff'><div style='width: 500px'>wide</div></body>"
+    assert render(wide, "light").overflow > 100  # it would be seen
     return render
