@@ -269,6 +269,18 @@ def test_a_right_answer_is_worth_one(tmp_path: Path, squares, make_start) -> Non
     assert (found.mean_iou, found.pixel_accuracy, found.mean_accuracy) == (1.0, 1.0, 1.0)
 
 
+def test_the_papers_loss_is_a_sum_the_others_is_a_mean(tmp_path: Path, squares, make_start) -> None:
+    """Over the labelled pixels of a whole picture; at zero scores each of them costs the logarithm of the classes."""
+    plan = Plan(recipe=RECIPES["paper"], steps=1)
+    losses: list[float] = []
+    for recipe in (plan.recipe, dataclasses.replace(plan.recipe, loss="mean")):
+        asked = dataclasses.replace(plan, recipe=recipe)
+        folder = tmp_path / recipe.loss
+        train(make_start(), squares[:1], squares, folder, asked, on_step=lambda _, loss: losses.append(loss))
+    labelled = np.count_nonzero(squares[0].label != 255)
+    assert losses == pytest.approx([labelled * math.log(2), math.log(2)], rel=1e-5)
+
+
 def test_upsampling_stays_bilinear(tmp_path: Path, squares, make_start) -> None:
     train(make_start(), squares, squares, tmp_path, dataclasses.replace(PLAN, recipe=RECIPES["poly"], lr=0.1))
     from fcnrt.fcn_models.checkpoint_file import read_checkpoint_file
