@@ -30,6 +30,9 @@ Mode = Literal["eager", "compiled", "CUDA graph"]
 FP32, TF32 = "PyTorch fp32", "PyTorch tf32"
 """The reference of every comparison, and what PyTorch does by itself: the way that others are measured against."""
 
+OWN = "fcnrt "
+"""What the names of fcnrt's own ways begin with."""
+
 _ENGINE_PROFILES = ("256x256,512x512,512x512", "512x512,1024x2048,1024x2048")
 _ENGINE_BATCH = 8
 
@@ -190,7 +193,7 @@ def open_ways(
         except FcnrtError as exc:  # three rounds
             note(f"{backend} is left out for {network.name} in {precision}: {exc}")
             continue
-        ways[f"fcnrt {backend} {precision}"] = SegmenterWay(segmenter, device)
+        ways[f"{OWN}{backend} {precision}"] = SegmenterWay(segmenter, device)
     return ways
 
 

@@ -155,7 +155,7 @@ def describe(row: Row) -> list[str]:
         lines.append(f"  {name:{width}} {values['median']:9.3f} {row.unit}  {words}".rstrip())
     if not summary:
         for outcome in row.outcomes:
-            verdict = {None: "", True: "  ok", False: f"  MISSED: {_aim(outcome)}"}[outcome.met]
+            verdict = "" if outcome.met is None else "  ok" if outcome.met else f"  MISSED: {_aim(outcome)}"
             lines.append(f"  {outcome.value:9.5g} {outcome.meaning}{verdict}")
     return lines
 

@@ -170,7 +170,8 @@ class Broken:
 
 
 def test_a_way_that_fails_is_named_and_the_others_go_on(network: CheckedNetwork) -> None:
-    ways = {"PyTorch fp32": TorchWay(network.deployable("fp32"), CPU, "fp32"), "broken": Broken()}
+    fp32 = TorchWay(network.deployable("fp32"), CPU, "fp32")
+    ways = {"PyTorch fp32": fp32, "broken": Broken()}
     notes: list[str] = []
     rows = measure_speed(network, ways, CPU, SIZE, 1, peaks={}, note=notes.append)
     assert [set(row.samples) for row in rows] == [{"PyTorch fp32"}] * 2
@@ -181,6 +182,25 @@ def test_a_way_that_fails_is_named_and_the_others_go_on(network: CheckedNetwork)
         "broken failed on a tiny FCN-8s: CUDA out of memory. Tried to allocate 20.00 GiB",
     ]
     assert measure_speed(network, {"broken": Broken()}, CPU, SIZE, 1, peaks={}, note=notes.append) == []
+
+
+@pytest.mark.parametrize("failing", ["PyTorch fp32", "fcnrt onnxruntime fp16"])
+def test_neither_the_reference_nor_fcnrt_may_fail(network: CheckedNetwork, failing: str) -> None:
+    fp32 = TorchWay(network.deployable("fp32"), CPU, "fp32")
+    ways = {"PyTorch fp32": fp32, "fcnrt onnxruntime fp16": fp32, failing: Broken()}
+    row = measure_parity(network, ways, CPU, scenes=1, size=ImageSize(64, 64), note=lambda text: None)
+    assert missed(Report(environment=Environment.here(), rows=(row,))) == [
+        f"0 % of the pixels as PyTorch fp32: {failing} (at least 99.85)"
+    ]
+
+
+def test_the_score_is_held_against_the_references_with_each_ways_own_tolerance(network: CheckedNetwork) -> None:
+    fp32 = TorchWay(network.deployable("fp32"), CPU, "fp32")
+    ways = {"PyTorch fp32": fp32, "single": fp32, "half": Wrong(fp32, there=True)}
+    row = measure_parity(network, ways, CPU, scenes=1, size=ImageSize(64, 64), note=lambda text: None)
+    scores = [outcome for outcome in row.outcomes if outcome.meaning.startswith("mIoU")]
+    iou = scores[0].value
+    assert [outcome.at_least for outcome in scores] == [None, pytest.approx(iou - 0.05), pytest.approx(iou - 0.2)]
 
 
 @needs_no_gpu
