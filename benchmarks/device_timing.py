@@ -43,12 +43,14 @@ def _time_once(call: Callable[[], object], device: torch.device) -> float:
         start = time.perf_counter_ns()
         call()
         return (time.perf_counter_ns() - start) / 1e6
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    torch.cuda.synchronize(device)
-    first.record()
-    call()
-    last.record()
-    torch.cuda.synchronize(device)
+    # Events are recorded on the current device, which need not be the one that works.
+    with torch.cuda.device(device):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize(device)
+        first.record()
+        call()
+        last.record()
+        torch.cuda.synchronize(device)
     return float(first.elapsed_time(last))
 
 

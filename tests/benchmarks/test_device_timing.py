@@ -32,6 +32,38 @@ def test_calls_are_timed_alternately() -> None:
     assert min(samples["slow"]) >= 20  # milliseconds
 
 
+def test_events_are_recorded_on_the_device_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = [0]  # as CUDA does: one device at a time is the current one
+    recorded: list[int] = []
+
+    class Device:
+        def __init__(self, device: torch.device) -> None:
+            self.index = device.index
+
+        def __enter__(self) -> None:
+            current.append(self.index)
+
+        def __exit__(self, *exc: object) -> None:
+            current.pop()
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            recorded.append(current[-1])
+
+        def elapsed_time(self, end: Event) -> float:
+            return 2.5
+
+    monkeypatch.setattr(torch.cuda, "device", Device)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    assert time_on_device({"": lambda: None}, torch.device("cuda:1"), rounds=2) == {"": (2.5, 2.5)}
+    assert recorded == [1] * 4
+    assert current == [0]
+
+
 def test_rates_of_products() -> None:
     rates = measure_matmul("fp32", CPU, size=64, rounds=3)
     assert len(rates) == 3
