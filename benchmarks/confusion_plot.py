@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,16 @@ _DPI = 120
 _MOST_WRITTEN = 30  # classes; numbers would not be readable in more
 
 
+def require_matplotlib() -> None:
+    """Make sure that there will be a plot, before the long work that it shows.
+
+    Raises:
+        MissingDependencyError: If Matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingDependencyError('a plot needs Matplotlib, which is not installed. Run: pip install "fcnrt[train]"')
+
+
 def plot_confusion(confusion: ConfusionMatrix, class_names: Sequence[str], path: Path, *, title: str) -> None:
     """Where the pixels of each class went, in percent of the class, as a PNG; only classes that occur.
 
@@ -31,13 +42,10 @@ def plot_confusion(confusion: ConfusionMatrix, class_names: Sequence[str], path:
         MissingDependencyError: If Matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise MissingDependencyError(
-            'a plot needs Matplotlib, which is not installed. Run: pip install "fcnrt[train]"'
-        ) from exc
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     counts = confusion.counts
     occurring = np.flatnonzero(counts.sum(0) + counts.sum(1))
     counts = counts[np.ix_(occurring, occurring)]

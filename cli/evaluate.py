@@ -71,7 +71,7 @@ def evaluate(
             "--variant, --num-classes, --align, --approximate-align and --classes are for checkpoints; "
             f"{network.name} says all that itself"
         )
-    from ..benchmarks.confusion_plot import plot_confusion
+    from ..benchmarks.confusion_plot import plot_confusion, require_matplotlib
     from ..benchmarks.evaluation import Evaluation
     from ..benchmarks.evaluation import evaluate as count_pixels
     from ..datasets.data_folder import open_data
@@ -82,6 +82,8 @@ def evaluate(
     for path in (json_file, plot):  # before the long work, not after it
         if path is not None and not path.parent.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    if plot is not None:
+        require_matplotlib()
     folder = open_data(data)
     if is_model:
         if trust:
@@ -99,6 +101,7 @@ def evaluate(
         )
     with opened as segmenter:
         spec = segmenter.spec
+        _note_other_classes(folder.class_names, spec.class_names, folder.layout)
         pictures = folder.open(split, num_classes=spec.num_classes)[:limit]
         count = len(pictures)
         title = (
@@ -108,13 +111,27 @@ def evaluate(
         with progress_bar(count, "pictures/s") as advance:
             confusion = count_pixels(segmenter, pictures, on_picture=advance)
     evaluation = Evaluation(title, spec.class_names, confusion, count)
+    # First what cannot fail: the work was long.
+    typer.echo(evaluation.table().plain())
+    metrics = evaluation.metrics()
+    typer.echo("  " + "   ".join(f"{name} {100 * metrics[key]:.2f} %" for key, name in _PERCENT_METRICS.items()))
     if json_file is not None:
         evaluation.write_json(json_file)
     if plot is not None:
         plot_confusion(confusion, spec.class_names, plot, title=f"{network.name} on {data.name}, {split}")
-    typer.echo(evaluation.table().plain())
-    metrics = evaluation.metrics()
-    typer.echo("  " + "   ".join(f"{name} {100 * metrics[key]:.2f} %" for key, name in _PERCENT_METRICS.items()))
+
+
+def _note_other_classes(labelled: tuple[str, ...] | None, known: tuple[str, ...], layout: str) -> None:
+    """Say so if the same index means one thing in the labels and another to the network."""
+    from .console import say
+
+    for index, (label, name) in enumerate(zip(labelled or (), known, strict=False)):
+        if label != name:
+            say(
+                f"note: class {index} is {label!r} in {layout} and {name!r} to the network; classes are compared by "
+                "their indices"
+            )
+            return
 
 
 def _open_checkpoint(path: Path, device: str, **options: Any) -> Segmenter:

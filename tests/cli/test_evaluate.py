@@ -61,10 +61,10 @@ def test_a_checkpoint_and_its_export_are_told_alike(fcnrt, tmp_path: Path, monke
     write_voc(tmp_path / "scenes", count=2, seed=3, size=ImageSize(64, 96))
     results = {}
     for network in (demo_model(), bundled("fcn8s")):
-        code, _, _ = fcnrt(
+        code, _, err = fcnrt(
             "evaluate", network, "--data", "scenes", "--split", "trainval", "--json", f"{network.suffix}.json"
         )
-        assert code == 0
+        assert (code, err) == (0, "")
         results[network.suffix] = json.loads(Path(f"{network.suffix}.json").read_text())
     model, checkpoint = results.values()
     differing = np.abs(np.subtract(model["confusion"], checkpoint["confusion"])).sum()
@@ -93,6 +93,41 @@ def test_bad_input_is_one_line(
     assert err.startswith("error: ")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_without_matplotlib_it_says_so_before_the_long_work(
+    fcnrt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_data(tmp_path / "data")
+    monkeypatch.setattr("fcnrt.benchmarks.confusion_plot.find_spec", lambda name: None)
+    output = tmp_path / "a.json"
+    code, out, err = fcnrt(
+        "evaluate", tiny_model, "--data", tmp_path / "data", "--json", output, "--plot", tmp_path / "a.png"
+    )
+    assert (code, out, output.exists()) == (1, "", False)
+    assert err == 'error: a plot needs Matplotlib, which is not installed. Run: pip install "fcnrt[train]"\n'
+
+
+def test_a_file_that_cannot_be_written_costs_no_figures(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
+    _write_data(tmp_path / "data")
+    (tmp_path / "folder").mkdir()
+    code, out, err = fcnrt("evaluate", tiny_model, "--data", tmp_path / "data", "--json", tmp_path / "folder")
+    assert code == 1
+    assert "mIoU 100.00 %" in out
+    assert "error: cannot write" in err
+
+
+def test_classes_of_other_names_are_noted(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("ann", "bob"):
+        Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(np.full((20, 30), 255, np.uint8)).save(tmp_path / f"{name}_matte.png")
+    code, _, err = fcnrt("evaluate", tiny_model, "--data", tmp_path)
+    assert code == 0
+    assert err == (
+        "note: class 0 is 'background' in portraits and mattes and 'red' to the network; classes are compared by their "
+        "indices\n"
+    )
 
 
 def test_labels_that_are_no_classes_are_named(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
