@@ -157,6 +157,7 @@ def export(
             channel_order=channel_order,
             opset=opset,
             calibration=_calibration(calibration, len(loaded.class_names), drawn=precision == "int8"),
+            consume=True,
             progress=progress,
         )
     for line in _describe(result):

@@ -75,7 +75,14 @@ class ParityReport:
     half: tuple[SizeParity, ...] = ()
 
 
-def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpoint, *, margin: int) -> ParityReport:
+def compare_with_pytorch(
+    path: Path,
+    graph: onnx.ModelProto,
+    checkpoint: Checkpoint,
+    *,
+    margin: int,
+    finished_with_module: Callable[[], None] = lambda: None,
+) -> ParityReport:
     """Run an exported file through the runtime and compare it with the module it was made from.
 
     Class maps come from the file itself; logits from the same graph with the argmax's input made visible.
@@ -85,6 +92,7 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
         graph: Its contents; the weights may be left in the file (`refer`).
         checkpoint: The module and its pre-processing.
         margin: Row and column of the argmax's input where the image begins.
+        finished_with_module: Called when the module is no longer needed and the file not yet loaded.
 
     Returns:
         What was compared and how far apart the two are.
@@ -109,6 +117,7 @@ def compare_with_pytorch(path: Path, graph: onnx.ModelProto, checkpoint: Checkpo
             half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
             _check(half_results[-1], spec.precision, "the network in half precision")
     del half
+    finished_with_module()
     with open_for_comparison(path) as segment:
         predictions = [segment.predict(_frames(index, spec.channel_order)) for index in range(len(COMPARED_SIZES))]
     argmax_input = _open_argmax_input(path, graph)

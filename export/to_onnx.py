@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from onnxscript import ir
 
 from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
 from ..runtime.self_test import SELF_TEST_KEY, SelfTest
@@ -78,6 +80,7 @@ def export_onnx(
     channel_order: ChannelOrder = "rgb",
     opset: int = DEFAULT_OPSET,
     calibration: CalibrationData | None = None,
+    consume: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> ExportResult:
     """Write a network as ONNX and compare the file with the PyTorch module; a file that disagrees is not kept.
@@ -92,6 +95,8 @@ def export_onnx(
         opset: ONNX operator set, one of `OPSETS`.
         calibration: Frames to measure activations on. In fp16 they are drawn scenes and noise if None; int8 needs
             frames of the kind that the network will see.
+        consume: Whether the weights in `checkpoint` may be given up as soon as they are in the file, so that the
+            comparison has their memory; the caller then cannot use the network any more.
         progress: Called with a word for each step as it begins.
 
     Returns:
@@ -146,8 +151,15 @@ def export_onnx(
         written = replace(spec, precision="fp32") if precision == "int8" else spec
         places = _write(graph, weights, written, self_test, temporary)
         progress("comparing with PyTorch")
-        referring = refer(graph, places, temporary.name)
-        parity = compare_with_pytorch(temporary, referring, checkpoint, margin=deployable.margin)
+        margin = deployable.margin
+        del deployable, weights  # both hold on to the network's memory
+        parity = compare_with_pytorch(
+            temporary,
+            refer(graph, places, temporary.name),
+            checkpoint,
+            margin=margin,
+            finished_with_module=partial(_give_up_weights, model) if consume else lambda: None,
+        )
         quantization = None
         if precision == "int8":
             assert calibration is not None
@@ -169,6 +181,11 @@ def export_onnx(
         parity=parity,
         quantization=quantization,
     )
+
+
+def _give_up_weights(model: Network) -> None:
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0)
 
 
 def _check_options(precision: str, outputs: Sequence[str], channel_order: str, opset: int) -> None:
