@@ -12,6 +12,7 @@ from .class_shares import ClassShares
 from .overlay import ClassPainter
 
 _PANEL_WIDTHS = (240, 480)
+_MOST_PANEL_HEIGHT = 2000  # a strip of a few columns would become as many times taller as it is widened
 _MARGIN = 16
 _ROW = 22
 _SHARE_WIDTH = 70
@@ -42,7 +43,8 @@ def draw_report(
     """
     height, width = class_map.shape
     panel_width = int(np.clip(width, *_PANEL_WIDTHS))
-    panel_size = (panel_width, max(1, round(height * panel_width / width)))
+    scale = min(panel_width / width, _MOST_PANEL_HEIGHT / height)
+    panel_size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shares = ClassShares(class_names)
     shares.add(class_map)
     rows = shares.largest()
@@ -60,10 +62,10 @@ def draw_report(
     for number, (caption, picture) in enumerate(panels.items()):
         left = _MARGIN + number * (panel_width + _MARGIN)
         # Classes have no values in between; photographs have.
-        method = cv2.INTER_NEAREST if caption == "classes" or panel_width > width else cv2.INTER_AREA
+        method = cv2.INTER_NEAREST if caption == "classes" or scale > 1 else cv2.INTER_AREA
         panel = cv2.resize(picture, panel_size, interpolation=method)
         _write(canvas, caption, left, _MARGIN)
-        canvas[_MARGIN + _ROW : _MARGIN + _ROW + panel_size[1], left : left + panel_width] = panel
+        canvas[_MARGIN + _ROW : _MARGIN + _ROW + panel_size[1], left : left + panel_size[0]] = panel
 
     name_width = max(cv2.getTextSize(name, _FONT, _FONT_SCALE, 1)[0][0] for name, _ in rows)
     bars_left = min(2 * _MARGIN + _ROW + name_width, canvas.shape[1] // 2)
