@@ -464,6 +464,25 @@ def test_a_larger_batch_is_run_in_parts(make_setup: Callable[..., Setup], batch:
     assert setup.trt.batches == parts
 
 
+def test_the_next_part_is_on_its_way_before_one_is_waited_for(make_setup: Callable[..., Setup]) -> None:
+    setup = make_setup(profiles=(SMALL,))
+    runner, events = setup.open(), []
+    runner.run(frames(1, 8, 8), ("class_map",))
+    upload, wait = setup.memory.upload, setup.memory.run_until_idle
+
+    def noted_upload(*arguments: Any) -> None:
+        events.append("upload")
+        upload(*arguments)
+
+    def noted_wait(**options: Any) -> None:
+        events.append("wait")
+        wait(**options)
+
+    setup.memory.upload, setup.memory.run_until_idle = noted_upload, noted_wait  # type: ignore[method-assign]
+    runner.run(frames(4, 8, 8), ("class_map",))
+    assert events == ["upload", "upload", "wait", "upload", "wait", "upload", "wait", "wait"]
+
+
 def test_many_threads(make_setup: Callable[..., Setup]) -> None:
     setup = make_setup(profiles=(replace(SMALL, max_batch=2), replace(LARGE, max_batch=2)))
     runner = setup.open()
