@@ -50,9 +50,13 @@ def open_checkpoint(
         CheckpointError: If the file is no checkpoint of such a network.
     """
     from ..fcn_models.checkpoint import load_checkpoint
+    from ..fcn_models.infer_size import at_infer_size
 
     align = None if model_spec.align == "native" else model_spec.align
-    checkpoint = load_checkpoint(path, variant=model_spec.variant, align=align, num_classes=model_spec.num_classes)
+    checkpoint = at_infer_size(
+        load_checkpoint(path, variant=model_spec.variant, align=align, num_classes=model_spec.num_classes),
+        model_spec.infer_size,
+    )
     spec = spec_of(checkpoint)
     place = _torch_device(device)
     reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)
@@ -95,6 +99,8 @@ def _entry(stack: ExitStack, name: str, recipe: Recipe) -> Entry:
 
 def spec_of(checkpoint: Checkpoint) -> ModelSpec:
     """What an export of the checkpoint would say about it."""
+    from ..fcn_models.infer_size import infer_size_of
+
     config = checkpoint.model.config
     return ModelSpec(
         variant=config.variant,
@@ -110,6 +116,7 @@ def spec_of(checkpoint: Checkpoint) -> ModelSpec:
         source=checkpoint.source,
         checkpoint_sha256=checkpoint.sha256,
         fcnrt_version=version("fcnrt"),
+        infer_size=infer_size_of(checkpoint.model),
     )
 
 

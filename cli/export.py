@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -75,6 +76,15 @@ def export(
     channel_order: Annotated[
         Literal["rgb", "bgr"], typer.Option(help="Channel order of the frames the graph will get; OpenCV's is bgr.")
     ] = "rgb",
+    infer_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW|N",
+            help="Size at which the network works, or N for a short side of at most N: frames are resized inside the "
+            "graph, and logits back, so that the class map has the frame's size.",
+            show_default=False,
+        ),
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -119,6 +129,11 @@ def export(
             "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
         )
     wanted = _parse_outputs(outputs)
+    if infer_size is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", infer_size):
+        raise typer.BadParameter(
+            f"--infer-size {infer_size} is no size; write HEIGHTxWIDTH, for example 512x640, or one number for the "
+            "short side"
+        )
 
     from ..export.requirements import require_export_packages
 
@@ -147,6 +162,10 @@ def export(
                 approximate_align=approximate_align,
                 classes=classes,
             )
+        if infer_size is not None:
+            from ..fcn_models.infer_size import at_infer_size
+
+            loaded = at_infer_size(loaded, infer_size)
         name = f"{loaded.model.config.variant}{'' if precision == 'fp32' else '-' + precision}.onnx"
         say(f"{loaded.model.config.variant} · {loaded.source}{hint}")
         result = export_onnx(
@@ -211,6 +230,9 @@ def _describe(result: ExportResult) -> list[str]:
         f"  graph     image uint8 [batch, height, width, 3] {spec.channel_order.upper()} -> {returned}",
         f"  precision {spec.precision} · opset {spec.opset} · {result.size_bytes / 1e6:.1f} MB",
     ]
+    if spec.infer_size is not None:
+        inside = spec.infer_size if "x" in spec.infer_size else f"a short side of at most {spec.infer_size}"
+        lines.append(f"  size      the network works at {inside}; class maps have the frame's size")
     if result.largest_activation is not None:
         scaling = f"scaled by 2^{spec.activation_scale_log2} (exact)" if spec.activation_scale_log2 else "not scaled"
         lines.append(

@@ -88,6 +88,7 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
         *(("input", f"{tensor} {spec.channel_order.upper()}") for tensor in header.inputs),
         *(("output", str(tensor)) for tensor in header.outputs),
         ("precision", f"{spec.precision}{scaled}"),
+        *((("works at", _infer_size(spec.infer_size)),) if spec.infer_size is not None else ()),
         ("preprocess", f"inside the graph ({spec.preprocessing}): pass raw bytes, any size from 1x1"),
         ("alignment", spec.align),
         ("opset", str(spec.opset)),
@@ -96,3 +97,8 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
         ("written by", f"fcnrt {spec.fcnrt_version}"),
         ("classes", str(spec.num_classes)),
     ]
+
+
+def _infer_size(text: str) -> str:
+    inside = text if "x" in text else f"a short side of {text} or less"
+    return f"{inside}, resized inside the graph; the class map has the frame's size"

@@ -149,6 +149,7 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     """The checkpoint that was named, or the bundled one if the model was made from that."""
     from ..fcn_models.checkpoint import load_checkpoint
     from ..fcn_models.checkpoint_file import sha256_of
+    from ..fcn_models.infer_size import at_infer_size
     from ..fcn_models.weights import bundled
     from ..runtime.errors import CheckpointError
     from ..runtime.manifest import read_manifest
@@ -167,7 +168,8 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
                 "CHECKPOINT. Without --data, --html and --junit, the file's own self-test needs no reference."
             )
     align = spec.align if spec.align in ("same", "caffe") else None  # other networks have no choice
-    return load_checkpoint(reference, variant=spec.variant, align=align, num_classes=spec.num_classes)
+    checkpoint = load_checkpoint(reference, variant=spec.variant, align=align, num_classes=spec.num_classes)
+    return at_infer_size(checkpoint, spec.infer_size)
 
 
 def _describe(found: Verification) -> list[str]:

@@ -20,6 +20,7 @@ from onnxscript import ir
 from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.network import Network
+from ..fcn_models.infer_size import infer_size_of
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
 from ..runtime.self_test import SELF_TEST_KEY, SelfTest
@@ -132,6 +133,7 @@ def export_onnx(
             source=checkpoint.source,
             checkpoint_sha256=checkpoint.sha256,
             fcnrt_version=version("fcnrt"),
+            infer_size=infer_size_of(model),
         )
         progress("exporting")
         deployable = Deployable(
@@ -166,7 +168,7 @@ def export_onnx(
             graph, quantization = quantize_within_limit(
                 graph,
                 calibration,
-                score_layers=model.score_layers,
+                score_layers=[_tidy_name(name) for name in model.score_layers],
                 num_classes=spec.num_classes,
                 channel_order=channel_order,
                 progress=progress,

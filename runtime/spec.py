@@ -66,6 +66,8 @@ class ModelSpec:
         source: Where the weights came from, in words.
         checkpoint_sha256: SHA-256 of the checkpoint file, hexadecimal.
         fcnrt_version: Version of fcnrt that wrote the file.
+        infer_size: Size that the graph resizes frames to, ``HxW``, or the length of their short side; None if it works
+            at the frame's own size. Class maps have the frame's size always.
     """
 
     variant: str
@@ -81,6 +83,7 @@ class ModelSpec:
     source: str
     checkpoint_sha256: str
     fcnrt_version: str
+    infer_size: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.class_names) <= 256:

@@ -77,6 +77,18 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
     assert "no image in this folder (it is empty)" in err
 
 
+def test_works_at_another_size(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    code, _, err = fcnrt("export", "--checkpoint", checkpoint, "--infer-size", "48", "-o", path)
+    assert code == 0
+    assert "  size      the network works at a short side of at most 48; class maps have the frame's size" in err
+    code, out, _ = fcnrt("info", path)
+    assert code == 0
+    assert "a short side of 48 or less, resized inside the graph; the class map has the frame's size" in out
+    with Segmenter.open(path) as segment:
+        assert segment(np.zeros((70, 90, 3), np.uint8)).shape == (70, 90)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -91,6 +103,7 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
         (["--triton-backend", "python"], "--triton-backend goes with --triton DIR"),
         (["--calibration", "pictures"], "--calibration is for --precision int8 and fp16"),
         (["--precision", "int8", "--checkpoint", "a.pth"], "--precision int8 needs --calibration"),
+        (["--infer-size", "64x"], "--infer-size 64x is no size; write HEIGHTxWIDTH"),
         (["--align", "caffe"], "--align, --approximate-align and --classes go with --checkpoint or --weights"),
         (["--variant", "fcn_resnet50"], "there are no demo weights for fcn_resnet50, only for fcn32s, fcn16s, fcn8s;"),
     ],
