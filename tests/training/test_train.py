@@ -259,7 +259,7 @@ def test_scores_and_losses_do_not_depend_on_the_batches(tmp_path: Path, squares,
 
 
 def test_a_right_answer_is_worth_one(tmp_path: Path, squares, make_start) -> None:
-    """With two classes of 21 present, a score divided by all classes would be 0.095."""
+    """With one class of 21 present, a score divided by all classes would be 0.048."""
     names = tuple(f"class {index}" for index in range(21))
     blank = [
         dataclasses.replace(picture, label=np.where(picture.label == 1, 255, picture.label)) for picture in squares
