@@ -59,7 +59,7 @@ class _Tally:
         self._confusion = ConfusionMatrix(spec.num_classes) if labelled else None
         self._logits = None if other is None else other.logits
         self._precision = spec.precision
-        self._pixels = self._differing = self._firm = 0
+        self._pixels = self._differing = self._faults = 0
 
     def add(
         self,
@@ -80,7 +80,7 @@ class _Tally:
         if count and self._logits is not None:  # computed again, but only where there is something to explain
             logits = self._logits(frames)  # (1, classes, H, W)
             tie = tie_gap(logits, self._precision)
-            self._firm += int(np.count_nonzero(flip_margins(logits, class_map) > tie))
+            self._faults += int(np.count_nonzero(flip_margins(logits, class_map) > tie))
 
     def result(self, member: str) -> Accuracy:
         """What was counted."""
@@ -90,5 +90,5 @@ class _Tally:
             counts=counts,
             pixels=self._pixels,
             differing=self._differing,
-            firm=None if self._logits is None else self._firm,
+            faults=None if self._logits is None else self._faults,
         )

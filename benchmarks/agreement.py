@@ -46,11 +46,10 @@ def agreement_of(report: BenchReport, member: Member) -> Agreement | None:
         return None
     tolerance = TOLERANCES[member.precision]  # type: ignore[index]  # a Precision, kept as text in the report
     complaints = []
-    share = own.equal_share()
-    if share is not None and share < tolerance.equal_share:
-        complaints.append(f"{100 * (1 - share):.3g} % of the pixels have another class")
-    if own.firm is not None and own.firm > tolerance.fault_share * own.pixels:
-        complaints.append(f"{own.firm:,} of {own.pixels:,} pixels differ without being ties")
+    if own.pixels and own.equal_share < tolerance.equal_share:
+        complaints.append(f"{100 * (1 - own.equal_share):.3g} % of the pixels have another class")
+    if own.faults is not None and own.faults > tolerance.fault_share * own.pixels:
+        complaints.append(f"{own.faults:,} of {own.pixels:,} pixels differ without being ties")
     mean_difference, worst = None, None
     own_matrix, other_matrix = own.confusion(), other.confusion()
     if own_matrix is not None and other_matrix is not None:

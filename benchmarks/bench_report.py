@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..runtime.pixel_agreement import PixelAgreement
 from .confusion import ConfusionMatrix
 from .environment import Environment
 from .report_file import ReportFile, rounded
 
-_FILE = ReportFile(kind="fcnrt bench", format=1, command="fcnrt bench --json FILE")
+_FILE = ReportFile(kind="fcnrt bench", format=2, command="fcnrt bench --json FILE")
 
 Scope = Literal["infer", "device", "end_to_end", "pipeline"]
 SCOPES: dict[Scope, str] = {
@@ -103,23 +104,16 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """How right one member is, and how far it agrees with the member it is compared with.
+class Accuracy(PixelAgreement):
+    """How right one member is, and how far it agrees with the member it is compared with, if there is one.
 
     Attributes:
         member: Name of the member.
         counts: Confusion matrix over all pictures, true classes in rows; None without ground truth.
-        pixels: Pixels compared with the other member; 0 if there is none.
-        differing: How many of them have another class there.
-        firm: How many of those are no ties: the other member's logits say clearly another class. None if its logits
-            are not to be had.
     """
 
     member: str
     counts: tuple[tuple[int, ...], ...] | None
-    pixels: int
-    differing: int
-    firm: int | None
 
     def confusion(self) -> ConfusionMatrix | None:
         """The counts as a `ConfusionMatrix`."""
@@ -133,10 +127,6 @@ class Accuracy:
         """Mean intersection over union in points (0..100) over the classes that are true somewhere."""
         matrix = self.confusion()
         return None if matrix is None else 100 * matrix.mean_iou("gt_present")
-
-    def equal_share(self) -> float | None:
-        """Share of the compared pixels that have the same class; None if nothing was compared."""
-        return 1 - self.differing / self.pixels if self.pixels else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,6 @@ def _accuracy(report: BenchReport) -> Table:
     for member in report.members:
         accuracy, agreement = report.accuracy_of(member.name), agreement_of(report, member)
         iou = None if accuracy is None else accuracy.mean_iou()
-        share = None if accuracy is None else accuracy.equal_share()
         difference = None if agreement is None else agreement.mean_iou
         worst = None if agreement is None else agreement.worst_class
         rows.append(
@@ -127,7 +126,7 @@ def _accuracy(report: BenchReport) -> Table:
                 "" if iou is None else f"{iou:.2f}",
                 "" if difference is None else f"{difference:+.2f}",
                 "" if worst is None or worst[1] > -0.005 else f"{worst[0]} {worst[1]:+.2f}",
-                "" if share is None else _share(share),
+                "" if accuracy is None or not accuracy.pixels else _share(accuracy.equal_share),
                 "" if member.load_s is None else f"{member.load_s:.2f}",
                 _mib(member.peak_memory_mib),
                 *((_mib(member.device_memory_mib),) if on_gpu else ()),

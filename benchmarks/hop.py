@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..export.ties import flip_margins
+from ..runtime.pixel_agreement import PixelAgreement
 from ..runtime.spec import ImageSize, Precision
 from .boundary import boundary_band
 from .confusion import ConfusionMatrix
@@ -58,7 +59,7 @@ class BadFrame:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Hop:
+class Hop(PixelAgreement):
     """The comparison of one stage with PyTorch.
 
     Attributes:
@@ -69,9 +70,8 @@ class Hop:
         failures: Frames that could not be compared, and why.
         sizes: Sizes of the frames that could be compared, and of those that could not.
         agreement: PyTorch's classes (rows) against the stage's (columns).
-        ties: Pixels that differ where two classes are nearly tied.
-        faults: Pixels that differ where they are not.
-        class_faults: The latter by PyTorch's class, (classes,).
+        faults: Pixels that differ where no two classes are nearly tied.
+        class_faults: The same by PyTorch's class, (classes,).
         band: Pixels within the boundary band, and those of them that differ.
         interior: Pixels elsewhere, and those of them that differ.
         tie_margins: Histogram of the ties' flip margins over `BIN_EDGES`.
@@ -91,7 +91,6 @@ class Hop:
     failures: tuple[str, ...]
     sizes: tuple[frozenset[ImageSize], frozenset[ImageSize]]
     agreement: ConfusionMatrix
-    ties: int
     faults: int
     class_faults: NDArray[np.int64]
     band: tuple[int, int]
@@ -104,21 +103,6 @@ class Hop:
     class_names: tuple[str, ...]
     worst: tuple[BadFrame, ...]
     evidence: tuple[Evidence, ...]
-
-    @property
-    def pixels(self) -> int:
-        """Pixels compared."""
-        return int(self.agreement.counts.sum())
-
-    @property
-    def differing(self) -> int:
-        """Pixels whose class is not PyTorch's."""
-        return self.ties + self.faults
-
-    @property
-    def equal_share(self) -> float:
-        """Share of pixels with PyTorch's class."""
-        return 1 - self.differing / self.pixels if self.pixels else 0.0
 
     @property
     def objections(self) -> list[str]:
@@ -247,7 +231,8 @@ class HopTally:
             failures=tuple(self._failures),
             sizes=(frozenset(self._sizes[0]), frozenset(self._sizes[1])),
             agreement=self._agreement,
-            ties=self._ties,
+            pixels=int(self._agreement.counts.sum()),
+            differing=self._ties + self._faults,
             faults=self._faults,
             class_faults=self._class_faults,
             interior=(int(self._regions[0, 0]), int(self._regions[0, 1])),

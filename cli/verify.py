@@ -91,11 +91,11 @@ def _describe_self_test(result: SelfTestResult) -> str:
     frames = f"{mark} {result.frames} generated frames"
     if result.identical:
         return f"{frames}: every pixel has PyTorch's class"
-    equal = f"{frames}: {_percent(1 - result.differing / result.pixels)} of the pixels have PyTorch's class"
-    if result.firm_differing == 0:
+    equal = f"{frames}: {_percent(result.equal_share)} of the pixels have PyTorch's class"
+    if result.faults == 0:
         return f"{equal}; the other {result.differing:,} are ties"
     allowed = int((1 - result.floor) * result.firm_pixels)
-    return f"{equal}; {result.firm_differing:,} that differ are no ties (allowed: {allowed:,})"
+    return f"{equal}; {result.faults:,} that differ are no ties (allowed: {allowed:,})"
 
 
 def _compare(

@@ -43,7 +43,7 @@ def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
         result = run_self_test(segment, self_test, channel_order=segment.spec.channel_order)
     if not result.passed:
         raise ParityError(
-            f"the exported graph fails its own self-test: {result.firm_differing:,} of {result.firm_pixels:,} pixels "
+            f"the exported graph fails its own self-test: {result.faults:,} of {result.firm_pixels:,} pixels "
             "that are no ties have another class than in PyTorch. The file was not kept."
         )
 

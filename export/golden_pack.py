@@ -159,7 +159,7 @@ def _require_self_test(model: Path, segment: Segmenter) -> None:
     result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
     if not result.passed:
         raise ModelFileError(
-            f"{model} fails its self-test on this machine ({result.firm_differing:,} of {result.pixels:,} pixels are "
+            f"{model} fails its self-test on this machine ({result.faults:,} of {result.pixels:,} pixels are "
             f"wrong), so its results are no reference; see: fcnrt verify {model}"
         )
 

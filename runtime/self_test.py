@@ -19,6 +19,7 @@ import numpy as np
 from .errors import ModelFileError
 from .manifest import read_manifest
 from .onnx_header import read_metadata
+from .pixel_agreement import PixelAgreement
 from .runners.opening import ENGINE_SUFFIXES
 from .spec import ChannelOrder, ImageSize
 
@@ -109,31 +110,27 @@ class SelfTest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfTestResult:
+class SelfTestResult(PixelAgreement):
     """What a self-test found.
 
     Attributes:
         frames: Frames that were run.
-        pixels: Pixels of all frames.
-        differing: Pixels whose class is not the expected one.
+        faults: Firm pixels whose class is not the expected one.
         firm_pixels: Pixels where the expected class leads clearly.
-        firm_differing: Those of them whose class is not the expected one.
         identical: Whether the class maps have the expected hash.
         floor: Share of the firm pixels that must agree.
     """
 
     frames: int
-    pixels: int
-    differing: int
+    faults: int
     firm_pixels: int
-    firm_differing: int
     identical: bool
     floor: float
 
     @property
     def passed(self) -> bool:
         """Whether the file does on this machine what PyTorch does, but for ties and rounding."""
-        return self.identical or self.firm_differing <= (1 - self.floor) * self.firm_pixels
+        return self.identical or self.faults <= (1 - self.floor) * self.firm_pixels
 
 
 def read_self_test(model: Path) -> SelfTest | None:
@@ -192,7 +189,7 @@ def run_self_test(
         pixels=sum(frame.firm.size for frame in test.frames),
         differing=sum(int(np.count_nonzero(wrong)) for wrong in differs),
         firm_pixels=sum(int(np.count_nonzero(frame.firm)) for frame in test.frames),
-        firm_differing=sum(
+        faults=sum(
             int(np.count_nonzero(wrong & frame.firm)) for wrong, frame in zip(differs, test.frames, strict=True)
         ),
         identical=_digest(class_maps) == test.sha256,

@@ -53,13 +53,13 @@ def report(accuracy: Accuracy, **changes: object) -> BenchReport:
         class_names=("background", "cat & dog", "bus"),
         members=(reference, member("ort", **changes)),
         series=(*series("PyTorch", 300.0), *series("ort", 100.0)),
-        accuracy=(Accuracy(member="PyTorch", counts=RIGHT, pixels=0, differing=0, firm=None), accuracy),
+        accuracy=(Accuracy(member="PyTorch", counts=RIGHT, pixels=0, differing=0, faults=None), accuracy),
         notes=("a <note>",),
     )
 
 
 def accuracy(**changes: object) -> Accuracy:
-    equal = Accuracy(member="ort", counts=RIGHT, pixels=1_000_000, differing=0, firm=0)
+    equal = Accuracy(member="ort", counts=RIGHT, pixels=1_000_000, differing=0, faults=0)
     return dataclasses.replace(equal, **changes)
 
 
@@ -75,7 +75,7 @@ WORSE = ((9000, 1000, 0), (1200, 8800, 0), (0, 0, 0))
     ("changes", "precision", "message"),
     [
         ({"differing": 11}, "fp32", "0.0011 % of the pixels have another class"),
-        ({"differing": 1, "firm": 1}, "fp32", "1 of 1,000,000 pixels differ without being ties"),
+        ({"differing": 1, "faults": 1}, "fp32", "1 of 1,000,000 pixels differ without being ties"),
         ({"counts": WORSE}, "fp32", "mIoU -1.64 points, cat & dog -1.82 points"),
         ({"counts": WORSE}, "fp16", "mIoU -1.64 points, cat & dog -1.82 points"),
         ({"differing": 3000}, "fp16", "0.3 % of the pixels have another class"),
@@ -97,11 +97,11 @@ def test_half_precision_may_move_boundaries() -> None:
 def test_without_ground_truth_class_maps_decide() -> None:
     without = report(accuracy(counts=None))
     assert verdict(without) == (True, "every backend matches PyTorch: class maps are equal but for ties")
-    assert not verdict(report(accuracy(counts=None, differing=2, firm=2)))[0]
+    assert not verdict(report(accuracy(counts=None, differing=2, faults=2)))[0]
 
 
 def test_peers_and_other_networks_are_not_judged() -> None:
-    wrong = accuracy(differing=500_000, firm=500_000)
+    wrong = accuracy(differing=500_000, faults=500_000)
     assert verdict(report(wrong, role="peer"))[0]
     assert verdict(report(wrong, same_network=False))[0]
 

@@ -92,7 +92,7 @@ def test_accuracy_is_that_of_the_whole_set_and_equal_to_pytorch(report: BenchRep
     truth = np.concatenate([label[label != 255] for label in labels])
     assert np.array_equal(np.sum(fcnrt.counts, axis=1), np.bincount(truth, minlength=21))
     assert fcnrt.pixels == 3 * 64 * 64 + 48 * 64 + 33 * 40
-    assert fcnrt.firm == 0
+    assert fcnrt.faults == 0
     assert pytorch.mean_iou() == pytest.approx(fcnrt.mean_iou(), abs=0.05)
     matches, sentence = verdict(report)
     assert matches

@@ -122,8 +122,8 @@ def test_two_results_are_compared(fcnrt, tiny_model: Path, tmp_path: Path) -> No
         (None, "cannot be read (No such file or directory); write one with: fcnrt bench --json FILE"),
         ("{", "not JSON"),
         ("[]", "not a report of fcnrt bench"),
-        ('{"kind": "fcnrt bench", "format": 9}', "a report of format 9; this fcnrt reads 1"),
-        ('{"kind": "fcnrt bench", "format": 1, "series": []}', "a damaged report"),
+        ('{"kind": "fcnrt bench", "format": 9}', "a report of format 9; this fcnrt reads 2"),
+        ('{"kind": "fcnrt bench", "format": 2, "series": []}', "a damaged report"),
     ],
 )
 def test_what_is_no_result_is_one_line(fcnrt, tmp_path: Path, text: str | None, message: str) -> None:

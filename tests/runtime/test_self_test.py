@@ -89,7 +89,7 @@ def test_exchanged_channels_fail(self_test: SelfTest, tiny_model: Path) -> None:
     with Segmenter.open(tiny_model, device="cpu") as segment:
         result = run_self_test(segment, self_test, channel_order="bgr")
     assert not result.passed
-    assert result.firm_differing > result.firm_pixels / 2
+    assert result.faults > result.firm_pixels / 2
 
 
 def test_ties_may_fall_either_way(self_test: SelfTest) -> None:
@@ -112,7 +112,7 @@ def test_lower_precision_has_a_floor(self_test: SelfTest, floor: float, passed: 
         return class_map
 
     result = run_self_test(wrong_once, dataclasses.replace(self_test, floor=floor), channel_order="rgb")
-    assert result.firm_differing == 1
+    assert result.faults == 1
     assert result.passed is passed
 
 
