@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -112,13 +113,19 @@ class VideoReader:
         self._packets_damaged = 0
         self._truncated = source.path is not None and is_file_truncated(source.path)
         self._container = open_video(source, timeout_s=timeout_s, truncated=self._truncated)
+        self._opened = ExitStack()
+        self._opened.callback(self._container.close)
         try:
             self._video = self._find_video()
             self._video.thread_type = "AUTO"
             self._video.codec_context.thread_count = codec_threads()
             self.audio: list[av.AudioStream] = list(self._container.streams.audio)
             self._end = self._end_time()
+            self._packets = self._container.demux([self._video, *self.audio])
+            # The generator holds the last packet, which may be a camera's memory.
+            self._opened.callback(self._packets.close)  # type: ignore[attr-defined]
             self._decoded = self._decode()
+            self._opened.callback(self._decoded.close)
             self._head = self._until_first_frame()
             first = next(item for item in self._head if isinstance(item, av.VideoFrame))
             self._start_s = self._start_time(first)
@@ -139,7 +146,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file, camera or connection."""
-        self._container.close()
+        self._opened.close()
 
     def __iter__(self) -> Iterator[TimedFrame | AudioPacket]:
         """The frames and the sound, once.
@@ -230,10 +237,10 @@ class VideoReader:
             color=VideoColor.of(first, stream.codec_context),
         )
 
-    def _decode(self) -> Iterator[av.VideoFrame | AudioPacket]:
+    def _decode(self) -> Generator[av.VideoFrame | AudioPacket, None, None]:
         tracks = {stream.index: track for track, stream in enumerate(self.audio)}
         try:
-            for packet in self._container.demux([self._video, *self.audio]):
+            for packet in map(self._detached, self._packets):
                 if packet.stream.index == self._video.index:
                     yield from self._decode_packet(packet)
                 elif packet.dts is not None:  # the last, empty packet of a stream has no time
@@ -254,6 +261,15 @@ class VideoReader:
                 f"{self.source.label}: damaged in {self._packets_damaged} places; "
                 f"{_frames(self._frames_decoded)} could be read. Fetch the file again"
             )
+
+    def _detached(self, packet: av.Packet[Stream]) -> av.Packet[Stream]:
+        """The packet in memory of its own: giving back a capture device's after closing it crashes FFmpeg."""
+        if self.source.device_format is None or packet.size == 0:
+            return packet
+        copy = av.Packet(bytes(packet))
+        copy.stream, copy.time_base = packet.stream, packet.time_base
+        copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+        return copy
 
     def _decode_packet(self, packet: av.Packet[Stream] | None) -> list[av.VideoFrame]:
         if (
