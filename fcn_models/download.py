@@ -69,20 +69,11 @@ def download(remote: RemoteFile, directory: Path, *, progress: Progress | None =
         remote = dataclasses.replace(remote, url=f"{mirror.rstrip('/')}/{quote(remote.name)}")
     try:
         if path.is_file():
-            # Somebody may have put it there by hand, and disks lose bits.
-            if difference := _difference(remote, path):
-                raise DownloadError(
-                    f"{path} {difference}: another file, or damaged. Delete it and run the command again."
-                )
+            _check_kept(remote, path)
             return path
         directory.mkdir(parents=True, exist_ok=True)
         _receive(remote, part, progress, timeout_s)
-        if difference := _difference(remote, part):
-            part.unlink()
-            raise DownloadError(
-                f"{remote.name} from {remote.url} {difference}; what was downloaded is deleted. "
-                f"Try again, {_by_hand(remote, part)}."
-            )
+        _check_downloaded(remote, part)
         part.replace(path)
     except DownloadError:
         raise
@@ -170,6 +161,21 @@ def _cut(remote: RemoteFile, part: Path, how: str) -> DownloadError:
         f"the download of {remote.name} from {remote.url} was cut off {how}. Run the command again to go on from "
         f"there, {_by_hand(remote, part)}."
     )
+
+
+def _check_kept(remote: RemoteFile, path: Path) -> None:
+    # Somebody may have put it there by hand, and disks lose bits.
+    if difference := _difference(remote, path):
+        raise DownloadError(f"{path} {difference}: another file, or damaged. Delete it and run the command again.")
+
+
+def _check_downloaded(remote: RemoteFile, part: Path) -> None:
+    if difference := _difference(remote, part):
+        part.unlink()
+        raise DownloadError(
+            f"{remote.name} from {remote.url} {difference}; what was downloaded is deleted. "
+            f"Try again, {_by_hand(remote, part)}."
+        )
 
 
 def _difference(remote: RemoteFile, file_path: Path) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ class Site:
     stall_after: int | None = None  # bytes of an answer's body, then silence
     stopped: threading.Event = field(default_factory=threading.Event)
     ranges: list[str | None] = field(default_factory=list)  # asked for, one per request
+    paths: list[str] = field(default_factory=list)  # likewise
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site, wanted = self.site, self.headers.get("Range")
         site.ranges.append(wanted)
+        site.paths.append(self.path)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.knows_ranges else 0
         if start and start >= len(site.content):
             self.send_error(416)
@@ -196,6 +199,17 @@ def test_a_mirror_is_asked_instead_and_checked_as_well(
     site.content = b"something else"
     with pytest.raises(DownloadError, match=r"net\.pth from http://127.*/weights/net\.pth has sha256"):
         download(elsewhere, tmp_path / "wrong")
+
+
+def test_the_proxy_of_the_environment_is_asked(
+    site: Site, remote: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", site.url.removesuffix("/net.pth"))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # made at the first request, with the proxies of then
+    elsewhere = replace(remote, url="http://weights.invalid/net.pth")
+    assert download(elsewhere, tmp_path).read_bytes() == CONTENT
+    assert site.paths == ["http://weights.invalid/net.pth"]
 
 
 def test_a_mirror_that_is_no_web_address(remote: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,9 @@ def test_tutorial_fcn_computes_the_same_where_its_pools_do(enliven, tmp_path: Pa
     torch.save(foreign.state_dict(), tmp_path / "net.pth")
     for height, width in ((32, 32), (64, 96), (96, 64), (32, 160), (128, 128)):
         same_logits(tmp_path / "net.pth", foreign, height, width)
+    foreign.features4[2], foreign.features4[4] = foreign.features4[4], foreign.features4[2]
+    with pytest.raises(AssertionError, match="Tensor-likes are not close"):  # the comparison can tell
+        same_logits(tmp_path / "net.pth", foreign, 64, 96)
 
 
 def test_port_of_caffe_brings_padding_and_preprocessing_of_caffe(port_of_caffe, tmp_path: Path) -> None:
