@@ -31,6 +31,8 @@ def run_archive(
 
     if output is None:
         raise typer.BadParameter("--ray needs --output DIR, a folder that every machine sees")
+    if device not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"--ray gives every worker a GPU of its own: --device cuda, auto or cpu, not {device}")
     items = plan_archive(sources, output, save)
     if model is None:
         from ..export.demo import demo_model

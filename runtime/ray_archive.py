@@ -19,13 +19,21 @@ LOCAL = "local"
 
 
 class _RowWorker:
-    """An `ArchiveWorker` as Ray Data calls it."""
+    """An `ArchiveWorker` as Ray Data calls it. Errors are results: raised ones come back wrapped in advice on Ray."""
 
-    def __init__(self, settings: ArchiveSettings, device: str, threads: int | None) -> None:
-        self._worker = ArchiveWorker(settings, device, threads)
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+        self._worker: ArchiveWorker | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"broken": self._worker(ArchiveItem(**row)) or ""}
+        broken, error = None, ""
+        try:
+            if self._worker is None:
+                self._worker = ArchiveWorker(*self._arguments)
+            broken = self._worker(ArchiveItem(**row))
+        except FcnrtError as exc:
+            error = str(exc)
+        return {"broken": broken or "", "error": error}
 
 
 def segment_archive(
@@ -66,11 +74,13 @@ def segment_archive(
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus = int(resources.get("GPU", 0))
         on_gpu = device != "cpu" and gpus > 0
-        if device not in ("cpu", "auto") and (workers or 1) > gpus:
-            raise DeviceError(f"{workers or 1} workers need a GPU each, and the cluster has {gpus}")
+        if (on_gpu or device == "cuda") and (workers or 1) > gpus:
+            raise DeviceError(
+                f"every worker needs a GPU of its own, and the cluster has {gpus} for {workers or 1}; give fewer "
+                "--workers, or --device cpu"
+            )
         machines = _processors(ray.nodes())  # type: ignore[no-untyped-call]
         count = workers or (gpus if on_gpu else max(1, len(machines)))
-        count = min(count, gpus) if on_gpu else count
         threads = threads_per_worker(machines, count)
         clear_leftovers(items)
         # One item to a block: blocks are what Ray hands out, and does again when a worker dies.
@@ -84,14 +94,13 @@ def segment_archive(
         broken = []
         try:
             for row in results.iter_rows():
+                if row["error"]:
+                    raise FcnrtError(row["error"])
                 if row["broken"]:
                     broken.append(row["broken"])
                 on_item()
         except ray.exceptions.RayError as exc:
-            cause = exc.cause if isinstance(exc, ray.exceptions.RayTaskError) else None
-            if isinstance(cause, FcnrtError):
-                raise cause from exc
-            raise InferenceError(f"a Ray worker failed: {str(exc).strip().splitlines()[-1]}") from exc
+            raise InferenceError(f"a Ray worker failed: {str(exc).strip().splitlines()[0]}") from exc
         clear_leftovers(items)
         return broken
 

@@ -82,10 +82,21 @@ def test_wrong_usage(fcnrt, tiny_model: Path, tmp_path: Path, monkeypatch: pytes
         (["a", "--workers", "2"], "--workers goes with --ray"),
         (["a", "--ray", "local", "--batch", "2", "-o", "x"], "--ray goes with --model"),
         (["a", "--ray", "local"], "--ray needs --output DIR"),
+        (["a", "--ray", "local", "-o", "x", "--device", "cuda:1"], "--device cuda, auto or cpu, not cuda:1"),
     ):
         code, _, err = fcnrt("run", *arguments)
         assert code == 2
         assert message in " ".join(err.split())
+
+
+def test_what_a_worker_cannot_write_is_one_line(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs Ray: make install")
+    write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    command = _program(tmp_path / "a.png", "--model", tiny_model, "-o", tmp_path / "out", "--ray", "local")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"error: cannot write {tmp_path / 'out' / 'a.png'}: Is a directory"
 
 
 def test_a_cluster_that_is_not_there(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
