@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,8 @@ from onnxscript import ir
 
 from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
-from ..fcn_models.network import Network
 from ..fcn_models.infer_size import infer_size_of
+from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
 from ..runtime.self_test import SELF_TEST_KEY, SelfTest
@@ -188,6 +189,7 @@ def export_onnx(
 def _give_up_weights(model: Network) -> None:
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
+    gc.collect()  # what the exporter left refers to itself in circles, and to the weights
 
 
 def _check_options(precision: str, outputs: Sequence[str], channel_order: str, opset: int) -> None:
