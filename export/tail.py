@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-_SCALES = "upsampling.scales"
+_SCALES, _SIZES, _ORDER = "upsampling.scales", "upsampling.sizes", "upsampling.channels_last"
 
 
 def lay_out_channels_last(graph: onnx.ModelProto) -> None:
@@ -23,18 +23,30 @@ def lay_out_channels_last(graph: onnx.ModelProto) -> None:
     if argmax is None or resize is None or resize.op_type != "Resize":
         return
     axis = next(attribute for attribute in argmax.attribute if attribute.name == "axis")
-    readers = [node for node in body.node if resize.output[0] in node.input]
+    logits = resize.output[0]
+    read_by_others = any(node is not argmax and logits in node.input for node in body.node) or any(
+        output.name == logits for output in body.output
+    )
     scales = next((tensor for tensor in body.initializer if tensor.name in resize.input[2:3]), None)
-    if axis.i != 1 or len(readers) != 1 or scales is None:
+    by_sizes = len(resize.input) == 4 and all(attribute.name != "axes" for attribute in resize.attribute)
+    if axis.i != 1 or read_by_others or (scales is None and not by_sizes):
         return
-    batch, channels, rows, columns = numpy_helper.to_array(scales)
-    if sum(scales.name in node.input for node in body.node) == 1:
-        body.initializer.remove(scales)
-    body.initializer.append(numpy_helper.from_array(np.array([batch, rows, columns, channels], np.float32), _SCALES))
+    position = list(body.node).index(resize)
+    if scales is not None:
+        batch, channels, rows, columns = numpy_helper.to_array(scales)
+        if sum(scales.name in node.input for node in body.node) == 1:
+            body.initializer.remove(scales)
+        reordered = np.array([batch, rows, columns, channels], np.float32)
+        body.initializer.append(numpy_helper.from_array(reordered, _SCALES))
+        resize.input[2] = _SCALES
+    else:
+        body.initializer.append(numpy_helper.from_array(np.array([0, 2, 3, 1], np.int64), _ORDER))
+        body.node.insert(position, helper.make_node("Gather", [resize.input[3], _ORDER], [_SIZES], name=_SIZES))
+        resize.input[3] = _SIZES
     channels_last = f"{resize.input[0]}.channels_last"
     transpose = helper.make_node(
         "Transpose", [resize.input[0]], [channels_last], name=f"{resize.name}.transpose", perm=[0, 2, 3, 1]
     )
-    resize.input[0], resize.input[2] = channels_last, _SCALES
+    resize.input[0] = channels_last
     axis.i = 3
-    body.node.insert(list(body.node).index(resize), transpose)
+    body.node.insert(position, transpose)

@@ -43,8 +43,8 @@ _OPERATORS = {
     "fcn32s_resnet18": {"ConvTranspose"} | _CROP,
     "fcn8s_concat": {"ConvTranspose", "Mul"} | _CROP,
     "fcn8s_vgg16_bnhead": {"ConvTranspose"} | _CROP,
-    "fcn_resnet50": {"Add", "Resize"},
-    "fcn_resnet101": {"Add", "Resize"},
+    "fcn_resnet50": {"Add", "Gather", "Resize"},
+    "fcn_resnet101": {"Add", "Gather", "Resize"},
     "linknet": {"ConvTranspose"} | _CROP,
     "unet": {"ConvTranspose"} | _CROP,
 }

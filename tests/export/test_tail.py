@@ -13,16 +13,22 @@ from fcnrt.export.tail import lay_out_channels_last
 from fcnrt.export.to_onnx import export_onnx
 
 
-def tail(scale: int, *, others_read_it: bool = False) -> onnx.ModelProto:
-    """Enlarging by `scale` and arg-max, as the exporter writes them."""
+def tail(scale: int, *, by_sizes: bool = False, others_read_it: bool = False) -> onnx.ModelProto:
+    """Enlarging by `scale` and arg-max, as the exporter writes them: by factors, or to sizes that are computed."""
+    how = ["scores", "", "", "sizes"] if by_sizes else ["scores", "", "scales"]
     nodes = [
         helper.make_node(
-            "Resize", ["scores", "", "scales"], ["logits"], name="enlarge", mode="linear",
-            coordinate_transformation_mode="half_pixel",
+            "Resize", how, ["logits"], name="enlarge", mode="linear", coordinate_transformation_mode="half_pixel"
         ),
         helper.make_node("ArgMax", ["logits"], ["classes"], axis=1, keepdims=0),
         helper.make_node("Cast", ["classes"], ["class_map"], to=TensorProto.UINT8),
-    ]  # fmt: skip
+    ]
+    if by_sizes:
+        nodes = [
+            helper.make_node("Shape", ["scores"], ["shape"]),
+            helper.make_node("Mul", ["shape", "factors"], ["sizes"]),
+            *nodes,
+        ]
     outputs = [helper.make_tensor_value_info("class_map", TensorProto.UINT8, ["n", "h", "w"])]
     if others_read_it:
         nodes.append(helper.make_node("ReduceMax", ["logits"], ["best"], keepdims=1))
@@ -32,7 +38,11 @@ def tail(scale: int, *, others_read_it: bool = False) -> onnx.ModelProto:
         "tail",
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 5, "rows", "columns"])],
         outputs,
-        [numpy_helper.from_array(np.array([1, 1, scale, scale], np.float32), "scales")],
+        [
+            numpy_helper.from_array(np.array([1, 1, scale, scale], np.int64), "factors")
+            if by_sizes
+            else numpy_helper.from_array(np.array([1, 1, scale, scale], np.float32), "scales")
+        ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
@@ -58,6 +68,17 @@ SCORES: dict[str, Callable[[np.random.Generator], NDArray[np.generic]]] = {
 }
 
 
+def test_sizes_that_are_computed_are_reordered() -> None:
+    before, after = tail(3, by_sizes=True), tail(3, by_sizes=True)
+    lay_out_channels_last(after)
+    onnx.checker.check_model(after, full_check=True)
+    kinds = [node.op_type for node in after.graph.node]
+    assert kinds == ["Shape", "Mul", "Transpose", "Gather", "Resize", "ArgMax", "Cast"]
+    for make in SCORES.values():
+        scores = make(np.random.default_rng(8)).astype(np.float32)
+        np.testing.assert_array_equal(run(before, scores), run(after, scores))
+
+
 @pytest.mark.parametrize("scale", [2, 8, 32])
 @pytest.mark.parametrize("kind", SCORES)
 def test_class_maps_are_equal_to_the_bit(kind: str, scale: int) -> None:
@@ -74,6 +95,13 @@ def test_scores_that_others_read_stay_where_they_are() -> None:
     graph = tail(8, others_read_it=True)
     lay_out_channels_last(graph)
     assert graph == tail(8, others_read_it=True)
+
+    returned = tail(8)
+    returned.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, None))
+    before = onnx.ModelProto()
+    before.CopyFrom(returned)
+    lay_out_channels_last(returned)
+    assert returned == before
 
 
 def test_a_graph_without_such_an_end_stays_as_it_is(tiny_model) -> None:
