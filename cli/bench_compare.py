@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"pass": "✔", "fail": "✘", "unclear pass": "?", "unclear fail": "✘?", "not judged": ""}
 
+_MOST_ROUNDS = 1000  # that anybody would wait for
+
 
 def _parse_share(text: str) -> str:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)
@@ -76,7 +78,8 @@ def _verdict(comparison: BenchComparison) -> str:
     failed = [change for change in judged if change.failed]
     unclear = [change for change in judged if change.outcome.startswith("unclear")]
     needed = max((change.rounds_needed for change in unclear), default=0)
-    hint = f"; inconclusive for {len(unclear)} marked ?: measure both with --rounds {needed}" if unclear else ""
+    cure = f"with --rounds {needed}" if needed <= _MOST_ROUNDS else "on a quieter machine"
+    hint = f"; inconclusive for {len(unclear)} marked ?: measure both {cure}" if unclear else ""
     if failed:
         worst = max(failed, key=lambda change: change.ratio.value)
         name = f"{worst.old.member}, {worst.old.scope} at {worst.old.size}"

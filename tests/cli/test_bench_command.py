@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fcnrt.benchmarks.bench import DEFAULT_SCENES, DEFAULT_SIZE
-from fcnrt.benchmarks.bench_report import BenchReport
+from fcnrt.benchmarks.bench_report import BenchReport, Member, Series
+from fcnrt.benchmarks.environment import Environment
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.cli import bench as command
 from fcnrt.export.to_onnx import export_onnx
@@ -114,6 +115,40 @@ def test_two_results_are_compared(fcnrt, tiny_model: Path, tmp_path: Path) -> No
     assert planted.exit_code == 1
     assert "✘ slower by 5 % or nearly so: 3 of 3, worst fcnrt onnxruntime cpu" in planted.out
     assert "+5.0 %" in planted.out
+
+
+@pytest.mark.parametrize(
+    ("times", "cure"), [((100.0, 104.0) * 10, "with --rounds "), ((100.0, 300.0) * 10, "on a quieter machine")]
+)
+def test_noise_is_said_to_be_inconclusive(fcnrt, tmp_path: Path, times: tuple[float, ...], cure: str) -> None:
+    path = tmp_path / "noisy.json"
+    series = Series(
+        member="fcnrt", scope="infer", size="8x8", batch=1, samples_ms=times, warm_up_rounds=1, settled=False
+    )
+    member = Member(
+        name="fcnrt",
+        role="fcnrt",
+        compared_with=None,
+        same_network=False,
+        file="m.onnx",
+        file_bytes=1,
+        precision="fp32",
+        backend="onnxruntime",
+        device="cpu",
+    )
+    BenchReport(
+        environment=Environment.here(),
+        title="",
+        pictures="",
+        class_names=("a", "b"),
+        members=(member,),
+        series=(series,),
+        accuracy=(),
+        notes=(),
+    ).write(path)
+    done = fcnrt("bench", "compare", path, path)
+    assert done.exit_code == 0
+    assert f"✔ nothing is seen to be slower by 5 %; inconclusive for 1 marked ?: measure both {cure}" in done.out
 
 
 @pytest.mark.parametrize(
