@@ -122,12 +122,12 @@ def _nearest_centres(maps: torch.Tensor, size: Sequence[int], *, late: bool) -> 
     return maps[:, :, rows[:, None], columns]
 
 
-class _Interpolate(TorchFunctionMode):
-    """Makes every linear interpolation another one, of maps to a size."""
+class _Instead(TorchFunctionMode):
+    """Lets a function of ours answer every call of a PyTorch function: it is given that function and its arguments."""
 
-    def __init__(self, other: Callable[..., torch.Tensor]) -> None:
+    def __init__(self, answer: Callable[..., Any]) -> None:
         super().__init__()
-        self._other = other
+        self._answer = answer
 
     def __torch_function__(
         self,
@@ -136,80 +136,61 @@ class _Interpolate(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        options = dict(kwargs or {})
-        if func is interpolate:
-            maps, size = args[0], options.get("size") or args[1]
-            return self._other(maps, size)
-        return func(*args, **options)
+        return self._answer(func, *args, **(kwargs or {}))
 
 
 def _interpolated(reference: Reference, other: Callable[..., torch.Tensor]) -> Predict:
+    """Every interpolation of maps to a size replaced by another one."""
+
+    def answer(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if func is interpolate:
+            return other(args[0], options.get("size") or args[1])
+        return func(*args, **options)
+
     def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with _Interpolate(other):
+        with _Instead(answer):
             return _logits(reference, frame)
 
     return predict
 
 
-class _RoundDown(TorchFunctionMode):
-    """Makes every max pool round down; what is then missing at the end of a crop becomes NaN."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        options = dict(kwargs or {})
-        if func is max_pool2d:
-            return func(*args, **(options | {"ceil_mode": False}))
-        if func is torch.Tensor.narrow:
-            maps, dimension, start, length = args
-            missing = start + length - maps.shape[dimension]
-            if missing > 0:
-                shape = list(maps.shape)
-                shape[dimension] = missing
-                maps = torch.cat([maps, maps.new_full(shape, torch.nan)], dimension)
-            return torch.narrow(maps, dimension, start, length)
-        return func(*args, **options)
-
-
-class _Remainders(TorchFunctionMode):
-    """Notes whether a max pool that rounds up has something to round."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: bool = False
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        options = dict(kwargs or {})
-        output = func(*args, **options)
-        if func is max_pool2d and options.get("ceil_mode"):
-            try:
-                self.found |= output.shape != func(*args, **(options | {"ceil_mode": False})).shape
-            except RuntimeError:  # rounded down, nothing would be left
-                self.found = True
-        return output
+def _rounding_down(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Every max pool rounds down; what is then missing at the end of a crop becomes NaN."""
+    if func is max_pool2d:
+        return func(*args, **(options | {"ceil_mode": False}))
+    if func is torch.Tensor.narrow:
+        maps, dimension, start, length = args
+        missing = start + length - maps.shape[dimension]
+        if missing > 0:
+            shape = list(maps.shape)
+            shape[dimension] = missing
+            maps = torch.cat([maps, maps.new_full(shape, torch.nan)], dimension)
+        return torch.narrow(maps, dimension, start, length)
+    return func(*args, **options)
 
 
 def pools_round(reference: Reference, size: ImageSize) -> bool:
     """Whether at this size it matters that the network's pools round up."""
-    remainders = _Remainders()
-    with remainders:
+    found = False
+
+    def answer(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        nonlocal found
+        output = func(*args, **options)
+        if func is max_pool2d and options.get("ceil_mode"):
+            try:
+                found |= output.shape != func(*args, **(options | {"ceil_mode": False})).shape
+            except RuntimeError:  # rounded down, nothing would be left
+                found = True
+        return output
+
+    with _Instead(answer):
         _logits(reference, np.zeros((size.height, size.width, 3), np.uint8))
-    return remainders.found
+    return found
 
 
 def _floor_pools(reference: Reference) -> Predict:
     def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with _RoundDown():
+        with _Instead(_rounding_down):
             return _logits(reference, frame)
 
     return predict
