@@ -36,7 +36,9 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setattr(
         command,
         "load_demo",
-        lambda variant: SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(variant="fcn8s")), source="demo"),
+        lambda variant: SimpleNamespace(
+            model=SimpleNamespace(config=SimpleNamespace(variant="fcn8s")), source="demo", class_names=("floor", "wall")
+        ),
     )
     return calls
 
