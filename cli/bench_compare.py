@@ -32,8 +32,9 @@ def compare(
 ) -> None:
     """Compare two results of fcnrt bench; exit code 1 if something has become slower.
 
-    Tested is the ratio of medians with a block bootstrap interval, 95 % for all of fcnrt's measurements together. PyTorch
-    and peers are shown, not judged: where they changed as well, the machine did.
+    Tested is the ratio of medians with a block bootstrap interval, 95 % for all of fcnrt's measurements together.
+
+    PyTorch and peers are shown, not judged: where they changed as well, the machine did.
     """
     from ..benchmarks.bench_comparison import compare_reports
     from ..benchmarks.bench_report import BenchReport
