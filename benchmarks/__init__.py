@@ -1,5 +1,5 @@
 """Benchmarks: what is measured, how, and the results that were measured."""
 
-from .confusion import ConfusionMatrix as ConfusionMatrix
+from ..datasets.confusion import ConfusionMatrix as ConfusionMatrix
 
 __all__ = ["ConfusionMatrix"]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.confusion import ConfusionMatrix
 from ..datasets.labeled_image import LabeledImage
 from ..export.ties import flip_margins, tie_gap
 from .bench_report import Accuracy
-from .confusion import ConfusionMatrix
 from .subject import Subject
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..datasets.confusion import ConfusionMatrix
 from ..runtime.pixel_agreement import PixelAgreement
-from .confusion import ConfusionMatrix
 from .environment import Environment
 from .report_file import ReportFile, rounded
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.confusion import ConfusionMatrix
 from ..export.ties import flip_margins
 from ..runtime.pixel_agreement import PixelAgreement
 from ..runtime.spec import ImageSize, Precision
 from .boundary import boundary_band
-from .confusion import ConfusionMatrix
 from .flip_margins import BIN_EDGES, count_margins, tie_limit
 from .tolerance import TOLERANCES
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.confusion import ConfusionMatrix
 from ..runtime.errors import InferenceError
 from ..runtime.spec import ImageSize, Precision
-from .confusion import ConfusionMatrix
 from .hop import Evidence, Hop, HopTally
 from .parity_reference import Reference
 

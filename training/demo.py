@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from ..benchmarks.confusion import ConfusionMatrix
+from ..datasets.confusion import ConfusionMatrix
 from ..datasets.synthetic import SyntheticScenes
 from ..export.reference import reference_logits
 from ..fcn_models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch.nn.functional import cross_entropy
 
-from ..benchmarks.confusion import ConfusionMatrix
+from ..datasets.confusion import ConfusionMatrix
 from ..export.reference import normalize_images
 from ..fcn_models.fcn import FCN
 from ..fcn_models.preprocessing import Preprocessing

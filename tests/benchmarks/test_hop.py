@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fcnrt.benchmarks.boundary import BAND_PIXELS, boundary_band
-from fcnrt.benchmarks.confusion import ConfusionMatrix
 from fcnrt.benchmarks.flip_margins import BIN_EDGES, count_margins, tie_limit
 from fcnrt.benchmarks.hop import Evidence, Hop, HopTally
+from fcnrt.datasets.confusion import ConfusionMatrix
 from fcnrt.export.ties import LOGIT_RTOL, flip_margins
 
 NAMES = ("ground", "cat", "dog")

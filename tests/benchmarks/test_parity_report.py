@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-from fcnrt.benchmarks.confusion import ConfusionMatrix
 from fcnrt.benchmarks.diagnosis import Diagnosis, Finding
 from fcnrt.benchmarks.hop import Evidence, HopTally
 from fcnrt.benchmarks.margin_histogram import margin_histogram
@@ -19,6 +18,7 @@ from fcnrt.benchmarks.parity_html import render_html
 from fcnrt.benchmarks.parity_junit import render_junit
 from fcnrt.benchmarks.verification import Verification
 from fcnrt.benchmarks.worst_frames import FAULT_COLOUR, TIE_COLOUR, draw
+from fcnrt.datasets.confusion import ConfusionMatrix
 
 NAMES = ("ground", "<b>cat</b>")
 PALETTE = ((10, 20, 30), (200, 100, 50))

@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
-from fcnrt.benchmarks.confusion import ConfusionMatrix
+from fcnrt.datasets.confusion import ConfusionMatrix
 from fcnrt.datasets.labeled_image import LabeledImage
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.reference import reference_logits
@@ -124,6 +124,13 @@ def test_a_resumed_training_is_one_that_was_never_interrupted(recipe: str, tmp_p
     ]
     for name in ("last.safetensors", "best.safetensors"):
         assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_longer_training_goes_on_behind_a_short_last_round(tmp_path: Path, squares, make_start) -> None:
+    plan = dataclasses.replace(PLAN, recipe=CALM, epochs=None, steps=4, validate_every=3)
+    train(make_start(), squares, squares, tmp_path, plan)
+    history = train(make_start(), squares, squares, tmp_path, dataclasses.replace(plan, steps=9), resume=True)
+    assert [found.step for found in history] == [3, 4, 7, 9]
 
 
 def test_the_state_holds_nothing_but_values(tmp_path: Path, squares, make_start) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fcnrt.benchmarks.confusion import ConfusionMatrix
+from fcnrt.datasets.confusion import ConfusionMatrix
 
 
 def matrix(truth: list[int], prediction: list[int], num_classes: int) -> ConfusionMatrix:
