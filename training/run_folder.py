@@ -98,11 +98,11 @@ class RunFolder(Checkpoint):
         """Take the history over from a trainer's state."""
         self.history = [Round(**entry) for entry in checkpoint[_KEY]["history"]]
 
-    def check_resumable(self) -> int:
+    def check_resumable(self) -> tuple[int, int]:
         """Check that the state in the folder is one of this training.
 
         Returns:
-            Steps that were taken.
+            Steps and rounds that were taken.
 
         Raises:
             TrainingError: If there is none, if it is damaged, or if it was made with other settings.
@@ -113,6 +113,7 @@ class RunFolder(Checkpoint):
         try:
             record = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             settings, steps = record[_KEY]["settings"], int(record["global_step"])
+            rounds = len(record[_KEY]["history"])
         # A damaged file can make the unpickler raise almost anything.
         except Exception as exc:
             raise TrainingError(
@@ -128,7 +129,7 @@ class RunFolder(Checkpoint):
                 f"{path} was trained in another way: {'; '.join(changed)}. Resume with the same options, or start "
                 f"anew with --init {self._folder / LAST} in another folder"
             )
-        return steps
+        return steps, rounds
 
     def _write_weights(self, training: FCNTraining, found: Round) -> None:
         network = copy.deepcopy(training.network).cpu().eval()

@@ -73,7 +73,7 @@ def train(
     """
     resolved = plan.resolved(start, len(train_pictures))
     run = RunFolder(folder, start, val_pictures, settings=_settings(start, plan, resolved), on_round=on_round)
-    _prepare(folder, run, resolved, resume=resume)
+    steps_taken, rounds_taken = _prepare(folder, run, resolved, resume=resume)
     recipe = plan.recipe
     augmentation = Augmentation(crop=resolved.crop, scales=recipe.scales, mirrored=recipe.mirrored)
     start.network.dropout.p = recipe.dropout
@@ -107,7 +107,8 @@ def train(
             # Buffers that were sent around before each forward pass would need as many validation pictures everywhere.
             strategy=DDPStrategy(broadcast_buffers=False) if plan.devices * plan.machines > 1 else "auto",
             precision=_PRECISIONS[plan.precision],
-            max_epochs=-(-resolved.steps // resolved.round_steps),  # Lightning's epochs are our rounds
+            # Lightning's epochs are our rounds; the last of a training that goes on may have been a short one.
+            max_epochs=rounds_taken - (steps_taken - resolved.steps) // resolved.round_steps,
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if find_spec("tensorboard") else False,
             callbacks=[run, _Steps(on_step)],
             enable_progress_bar=False,
@@ -151,22 +152,23 @@ def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | i
     }
 
 
-def _prepare(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> None:
-    """Make the folder, and check that it is what is asked for."""
+def _prepare(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> tuple[int, int]:
+    """Make the folder, and check that it is what is asked for; steps and rounds that were taken already."""
     if resume:
-        done = run.check_resumable()
+        done, rounds = run.check_resumable()
         if done >= resolved.steps:
             raise TrainingError(
                 f"{folder} has taken {done:,} steps, and {resolved.steps:,} are asked for; ask for more with --epochs "
                 "or --steps"
             )
-        return
+        return done, rounds
     if (folder / STATE).exists():
         raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc
+    return 0, 0
 
 
 def _statistics_images(
