@@ -33,7 +33,12 @@ class RandomScale(v2.Transform):  # type: ignore[misc]  # torchvision has no typ
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The picture or the label at that size."""
-        return v2.functional.resize(inpt, params["size"], antialias=True)
+        if not isinstance(inpt, tv_tensors.Mask):
+            return v2.functional.resize(inpt, params["size"], antialias=True)
+        # torchvision's own choice for masks takes the corner of each pixel, half a pixel away from the picture.
+        label = inpt.as_subclass(torch.Tensor)[None]
+        nearest = v2.functional.resize_image(label, params["size"], interpolation=v2.InterpolationMode.NEAREST_EXACT)
+        return tv_tensors.Mask(nearest[0])
 
 
 class Augmentation:

@@ -77,6 +77,15 @@ def test_scaling_keeps_the_aspect_and_makes_no_new_labels(picture: LabeledImage)
     assert 50 < max(heights) <= 60
 
 
+def test_scaling_does_not_move_the_label_against_the_picture() -> None:
+    """Half a pixel at every border is what taking the corner of each pixel, instead of its middle, comes to."""
+    label = np.broadcast_to(np.arange(200, dtype=np.uint8), (40, 200))
+    ramp = LabeledImage(np.repeat(label[..., None], 3, -1), label, "ramp")  # each pixel shows its own label
+    for seed in SEEDS:
+        image, found = Augmentation(crop=None, scales=(0.5, 2.0))(ramp, seed)
+        assert abs(float((image[0].float() - found.float())[:, 10:-10].mean())) < 0.1
+
+
 def test_the_seed_alone_decides(picture: LabeledImage) -> None:
     augmentation = Augmentation(crop=ImageSize(20, 20), scales=(0.5, 2.0), mirrored=True)
     before = torch.get_rng_state()
