@@ -59,7 +59,8 @@ class Plan:
             )
         per_epoch = picture_count / (batch_size * self.devices * self.machines)
         steps = self.steps or max(1, round((self.epochs or 1) * per_epoch))
-        factor = recipe.lr_per_trained_score ** min(start.trained_scores, 2)
+        previous_stages = min(start.trained_scores, len(start.network.score_layers) - 1)
+        factor = recipe.lr_per_trained_score**previous_stages
         return Resolved(
             batch_size=batch_size,
             crop=crop,

@@ -27,7 +27,8 @@ class Recipe:
         name: What it is called.
         optimizer: SGD with momentum, or AdamW.
         lr: Learning rate, unless another is asked for.
-        lr_per_trained_score: Multiplies it for each score layer that is trained already, at most twice.
+        lr_per_trained_score: Multiplies it for each earlier stage (FCN-32s, FCN-16s) whose scores are trained already. Its
+            own scores do not count: a stage that goes on learns as fast as it did.
         momentum: Momentum of SGD; the first beta of AdamW.
         weight_decay: Decay of the convolutions' weights; biases have none.
         schedule: The learning rate over the whole training.

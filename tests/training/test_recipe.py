@@ -60,8 +60,18 @@ def test_the_papers_stages(make_start) -> None:
     """1e-10 for FCN-32s, 1e-12 for FCN-16s from it, 1e-14 for FCN-8s from that, each step one whole picture."""
     plan = Plan(recipe=RECIPES["paper"], epochs=2)
     found = [plan.resolved(dataclasses.replace(make_start(), trained_scores=count), 1464) for count in (0, 1, 2, 3)]
-    assert [resolved.lr for resolved in found] == pytest.approx([1e-10, 1e-12, 1e-14, 1e-14])
+    assert [resolved.lr for resolved in found] == pytest.approx([1e-10, 1e-12, 1e-14, 1e-14], rel=1e-6, abs=0)
     assert {(resolved.batch_size, resolved.crop, resolved.steps) for resolved in found} == {(1, None, 2928)}
+
+
+def test_a_stage_that_goes_on_keeps_its_learning_rate(make_start) -> None:
+    """From its own weights FCN-32s is still trained as FCN-32s, and so is each other stage."""
+    plan = Plan(recipe=RECIPES["paper"], steps=1)
+    starts = [
+        dataclasses.replace(make_start(variant), trained_scores=count)
+        for variant, count in (("fcn32s", 1), ("fcn16s", 2), ("fcn8s", 3))
+    ]
+    assert [plan.resolved(start, 9).lr for start in starts] == pytest.approx([1e-10, 1e-12, 1e-14], rel=1e-6, abs=0)
 
 
 def test_the_sum_at_1e10_is_the_mean_at_its_equivalent(make_start) -> None:
