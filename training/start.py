@@ -115,17 +115,17 @@ def from_checkpoint(path: Path, variant: Variant, class_names: tuple[str, ...], 
 
 
 def _adapted(loaded: Checkpoint, variant: Variant, class_names: tuple[str, ...]) -> FCN:
-    """A network of the variant with every weight of the loaded one that it has a use for."""
+    """A network of the variant with every weight of the loaded one that it has a use for; upsampling is bilinear."""
     same_classes = loaded.class_names == class_names
     config = dataclasses.replace(loaded.model.config, variant=variant, num_classes=len(class_names))
     network = empty(config)
     assert isinstance(network, FCN)
-    about_classes = (*network.score_layers, *network.upsampling_layers)
+    left_out = network.upsampling_layers if same_classes else (*network.score_layers, *network.upsampling_layers)
     available = loaded.model.state_dict()
     kept = {
         key: available[key]
         for key in network.state_dict()
-        if key in available and (same_classes or key.partition(".")[0] not in about_classes)
+        if key in available and key.partition(".")[0] not in left_out
     }
     fill(network, kept, {key: key for key in kept}, file_name=loaded.source)
     return network

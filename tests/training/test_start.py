@@ -80,6 +80,15 @@ def test_a_stage_begins_as_the_previous_one_ended(
         assert torch.equal(fine.score_fr.weight, coarse.score_fr.weight)
 
 
+def test_upsampling_that_was_trained_elsewhere_is_bilinear_again(make_start, tmp_path: Path) -> None:
+    source = make_start("fcn8s")
+    for name in source.network.upsampling_layers:
+        source.network.get_submodule(name).weight.mul_(1.5)
+    network = from_checkpoint(save(source, tmp_path / "net.safetensors"), "fcn8s", NAMES, PALETTE).network
+    for name in network.upsampling_layers:
+        assert is_bilinear(network.get_submodule(name))
+
+
 def test_other_classes_begin_at_zero(make_start, tmp_path: Path) -> None:
     path = save(with_random_scores(make_start("fcn8s")), tmp_path / "net.safetensors")
     for names in (("background", "circle"), ("a", "b", "c")):
