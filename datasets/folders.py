@@ -43,7 +43,7 @@ def paired_folders(root: Path, split: str, *, num_classes: int) -> LabeledFiles:
     folder = _folder_of(root, split)
     files = _pictures(folder / IMAGES)
     pairs = [FilePair(path.stem, path, folder / MASKS / f"{path.stem}.png") for path in files]
-    return _part(folder, pairs, split, num_classes=num_classes, matte=False)
+    return _part(root, folder, pairs, split, num_classes=num_classes, matte=False)
 
 
 def portrait_folder(root: Path, split: str, *, num_classes: int) -> LabeledFiles:
@@ -60,7 +60,7 @@ def portrait_folder(root: Path, split: str, *, num_classes: int) -> LabeledFiles
     folder = _folder_of(root, split)
     files = [path for path in _pictures(folder) if not path.name.endswith(MATTE_SUFFIX)]
     pairs = [FilePair(path.stem, path, folder / f"{path.stem}{MATTE_SUFFIX}") for path in files]
-    return _part(folder, pairs, split, num_classes=num_classes, matte=True)
+    return _part(root, folder, pairs, split, num_classes=num_classes, matte=True)
 
 
 def _folder_of(root: Path, split: str) -> Path:
@@ -81,7 +81,9 @@ def _pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def _part(folder: Path, pairs: Sequence[FilePair], split: str, *, num_classes: int, matte: bool) -> LabeledFiles:
+def _part(
+    root: Path, folder: Path, pairs: Sequence[FilePair], split: str, *, num_classes: int, matte: bool
+) -> LabeledFiles:
     """The pairs of the folder that belong to the split."""
     listed = Path(split) if split.endswith(".txt") else folder / f"{split}.txt"
     listed_in = str(folder)
@@ -94,7 +96,7 @@ def _part(folder: Path, pairs: Sequence[FilePair], split: str, *, num_classes: i
                 f"{listed} lists {missing[0]}, but {folder} has no such picture; write names without suffix"
             )
         pairs = [known[name] for name in names]
-    elif folder.name != split:
+    elif folder == root:
         pairs = _by_name(folder, pairs, split)
     return LabeledFiles(
         pairs,
@@ -112,6 +114,9 @@ def _by_name(folder: Path, pairs: Sequence[FilePair], split: str) -> list[FilePa
             f"{folder} has no split {split!r}: there is no folder {split} and no list {split}.txt. Without lists there "
             "are train and val"
         )
+    other = "val" if split == "train" else "train"
+    if (folder / f"{other}.txt").is_file():  # a fifth of all would share pictures with it
+        raise DatasetError(f"{folder} has a list {other}.txt and none for {split}; write {split}.txt")
     if len(pairs) < 2:
         raise DatasetError(f"{folder} has {len(pairs)} pictures; training needs one to learn from and one to validate")
     mixed = sorted(pairs, key=lambda pair: zlib.crc32(pair.name.encode()))

@@ -107,6 +107,24 @@ def test_without_lists_a_fifth_is_held_out_and_stays_the_same(tmp_path: Path) ->
         names(tmp_path, "test")
 
 
+def test_a_data_folder_may_be_called_train(tmp_path: Path) -> None:
+    for index in range(10):
+        write_pair(tmp_path / "train", f"picture{index}")
+    train, val = names(tmp_path / "train", "train"), names(tmp_path / "train", "val")
+    assert (len(train), len(val)) == (8, 2)
+    assert not set(train) & set(val)
+
+
+@pytest.mark.parametrize(("listed", "asked"), [("train", "val"), ("val", "train")])
+def test_one_list_alone_says_nothing_of_the_other_split(tmp_path: Path, listed: str, asked: str) -> None:
+    for name in "abc":
+        write_pair(tmp_path, name)
+    (tmp_path / f"{listed}.txt").write_text("a\nb\n")
+    assert names(tmp_path, listed) == ["a", "b"]
+    with pytest.raises(DatasetError, match=rf"has a list {listed}\.txt and none for {asked}; write {asked}\.txt"):
+        names(tmp_path, asked)
+
+
 def test_one_picture_is_too_few(tmp_path: Path) -> None:
     write_pair(tmp_path, "a")
     with pytest.raises(DatasetError, match="has 1 pictures; training needs one to learn from and one to validate"):
