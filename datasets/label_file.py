@@ -30,9 +30,7 @@ def read_picture(path: Path, *, upright: bool = False) -> NDArray[np.uint8]:
     """
     import PIL.ImageOps
 
-    picture = _open(path)
-    if picture.mode.startswith(("I", "F")):  # converting it would cut off all that is brighter than 255
-        raise DatasetError(f"{path} has more than 8 bits per channel (mode {picture.mode}); convert it to 8")
+    picture = _open_8_bit(path)
     if upright:
         picture = PIL.ImageOps.exif_transpose(picture)
     return np.asarray(picture.convert("RGB"))
@@ -56,12 +54,17 @@ def read_index_label(path: Path, num_classes: int) -> NDArray[np.uint8]:
 def read_matte(path: Path, num_classes: int) -> NDArray[np.uint8]:
     """Labels, uint8 (H, W), from an opacity: 1 (foreground) where it is at least one half, 0 elsewhere.
 
-    Any opacity above zero would do for the foreground only if mattes had hard edges; theirs are blurred.
+    Any opacity above zero would do for the foreground only if mattes had hard edges; theirs are blurred. The opacity is
+    the alpha channel if anything is transparent there, whatever colours lie under it, and else the brightness.
 
     Raises:
-        DatasetError: If the file cannot be read.
+        DatasetError: If the file cannot be read, or has more than 8 bits per channel.
     """
-    matte = np.asarray(_open(path).convert("L"))
+    picture = _open_8_bit(path)
+    opacity = picture.convert("RGBA").getchannel("A")
+    if opacity.getextrema() == (255, 255):  # also without an alpha channel
+        opacity = picture.convert("L")
+    matte = np.asarray(opacity)
     return check_label((matte >= _HALF_OPAQUE).astype(np.uint8), path, num_classes)
 
 
@@ -86,6 +89,13 @@ def _holds_indices(picture: Image, path: Path) -> bool:
     if picture.mode == "L":  # grey levels of fewer bits were stretched to 0..255: they are no indices any more
         return path.read_bytes()[_PNG_BIT_DEPTH] == 8
     return picture.mode == "P"  # palette indices, unpacked to bytes from 1, 2, 4 or 8 bits
+
+
+def _open_8_bit(path: Path) -> Image:
+    picture = _open(path)
+    if picture.mode.startswith(("I", "F")):  # converting it would cut off all that is brighter than 255
+        raise DatasetError(f"{path} has more than 8 bits per channel (mode {picture.mode}); convert it to 8")
+    return picture
 
 
 def _open(path: Path) -> Image:

@@ -145,6 +145,25 @@ def test_portraits(tmp_path: Path) -> None:
         assert picture.label.tolist() == [[0, 0, 0, 1, 1]]
 
 
+def test_a_matte_may_be_an_alpha_channel(tmp_path: Path) -> None:
+    matte = np.array([[0, 1, 127, 128, 255]], np.uint8)
+    write_portrait(tmp_path / "train", "a", matte, mode="RGBA")  # grey levels that are opaque everywhere
+    write_portrait(tmp_path / "train", "b", matte)
+    cut_out = Image.new("RGBA", (5, 1), (0, 0, 0, 0))
+    cut_out.putalpha(Image.fromarray(matte))
+    cut_out.save(tmp_path / "train" / "b_matte.png")
+    for picture in open_data(tmp_path).open("train", num_classes=2):
+        assert picture.label.tolist() == [[0, 0, 0, 1, 1]], picture.name
+
+
+def test_a_matte_of_16_bits_is_refused(tmp_path: Path) -> None:
+    """Of its levels only those below 256 of 65,536 would be told apart."""
+    write_portrait(tmp_path / "train", "a", np.zeros((2, 3), np.uint8))
+    write_16_bits(tmp_path / "train" / "a_matte.png")
+    with pytest.raises(DatasetError, match=r"a_matte\.png has more than 8 bits per channel \(mode I;16\); convert it"):
+        open_data(tmp_path).open("train", num_classes=2)[0]
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
