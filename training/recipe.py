@@ -27,12 +27,13 @@ class Recipe:
         name: What it is called.
         optimizer: SGD with momentum, or AdamW.
         lr: Learning rate, unless another is asked for.
-        lr_per_trained_score: Multiplies it for each earlier stage (FCN-32s, FCN-16s) whose scores are trained already. Its
-            own scores do not count: a stage that goes on learns as fast as it did.
+        lr_per_trained_score: Multiplies it for each earlier stage (FCN-32s, FCN-16s) whose scores are trained already.
+            Its own scores do not count: a stage that goes on learns as fast as it did.
         momentum: Momentum of SGD; the first beta of AdamW.
         weight_decay: Decay of the convolutions' weights; biases have none.
         schedule: The learning rate over the whole training.
-        loss: Cross entropy summed over the pixels of a batch, or their mean. Void counts in neither.
+        loss: Cross entropy summed over the pixels of a batch, or their mean. Void counts in neither. Several devices take
+            the mean of their losses: of their means, or their sums divided by the number of devices.
         batch_size: Pictures per step, unless another number is asked for.
         crop: Size of the cut-outs, unless another is asked for; None: whole pictures, one at a time.
         scales: Smallest and largest factor that a picture is resized by before it is cut, both sides alike.

@@ -64,13 +64,20 @@ def train(
         What each validation found.
 
     Raises:
-        TrainingError: If the loss is no longer a number, if memory is short, if there is nothing to resume, or if there
-            is a training in the folder that is not to be resumed.
+        TrainingError: If the loss is no longer a number, if memory is short, if there are fewer validation pictures
+            than devices, if there is nothing to resume, or if there is a training in the folder that is not to be
+            resumed.
         DeviceError: If there are not as many devices as asked for, or they do not have the precision.
         OutputError: If something cannot be written.
         DatasetError: If a picture cannot be read.
         KeyboardInterrupt: If it is interrupted; it can be resumed from its last validation.
     """
+    processes = plan.devices * plan.machines
+    if len(val_pictures) < processes:  # one without any would not validate, and the others wait for its sums
+        raise TrainingError(
+            f"{len(val_pictures)} validation pictures cannot be shared among {processes} devices; take fewer "
+            "--devices, or more pictures"
+        )
     resolved = plan.resolved(start, len(train_pictures))
     run = RunFolder(folder, start, val_pictures, settings=_settings(start, plan, resolved), on_round=on_round)
     steps_taken, rounds_taken = _prepare(folder, run, resolved, resume=resume)
@@ -105,7 +112,7 @@ def train(
             devices=plan.devices,
             num_nodes=plan.machines,
             # Buffers that were sent around before each forward pass would need as many validation pictures everywhere.
-            strategy=DDPStrategy(broadcast_buffers=False) if plan.devices * plan.machines > 1 else "auto",
+            strategy=DDPStrategy(broadcast_buffers=False) if processes > 1 else "auto",
             precision=_PRECISIONS[plan.precision],
             # Lightning's epochs are our rounds; the last of a training that goes on may have been a short one.
             max_epochs=rounds_taken - (steps_taken - resolved.steps) // resolved.round_steps,
@@ -142,6 +149,7 @@ def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | i
         "width": config.width,
         "fc_channels": config.fc_channels,
         "classes": list(start.class_names),
+        "pre-processing": start.preprocessing,
         "recipe": plan.recipe.name,
         "lr": resolved.lr,
         "batch size": resolved.batch_size,

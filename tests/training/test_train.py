@@ -151,6 +151,9 @@ def test_only_the_same_training_is_resumed(tmp_path: Path, squares, make_start) 
         train(make_start(), squares, squares, tmp_path, PLAN, resume=True)
     with pytest.raises(TrainingError, match=r"another way: variant was fcn8s and is fcn16s; lr was 0\.003 and is 0\.5"):
         train(make_start("fcn16s"), squares, squares, tmp_path, dataclasses.replace(PLAN, lr=0.5), resume=True)
+    other_init = dataclasses.replace(make_start(), preprocessing="caffe_bgr")
+    with pytest.raises(TrainingError, match="another way: pre-processing was imagenet_rgb and is caffe_bgr"):
+        train(other_init, squares, squares, tmp_path, dataclasses.replace(PLAN, epochs=3), resume=True)
     (tmp_path / "last.ckpt").write_bytes(b"PK\x03\x04")
     with pytest.raises(TrainingError, match=r"last\.ckpt is damaged or no training's state"):
         train(make_start(), squares, squares, tmp_path, PLAN, resume=True)
@@ -223,6 +226,13 @@ def test_more_devices_than_there_are(tmp_path: Path, squares, make_start) -> Non
         train(make_start(), squares, squares, tmp_path, PLAN, on_step=fail)
 
 
+def test_more_devices_than_validation_pictures(tmp_path: Path, squares, make_start) -> None:
+    plan = dataclasses.replace(PLAN, devices=2, machines=3)
+    with pytest.raises(TrainingError, match="5 validation pictures cannot be shared among 6 devices; take fewer --dev"):
+        train(make_start(), squares, squares, tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()
+
+
 def test_batches_need_one_size(tmp_path: Path, squares, make_start) -> None:
     plan = dataclasses.replace(PLAN, recipe=RECIPES["paper"], crop=None)
     with pytest.raises(TrainingError, match="a batch of 2 pictures must be of one size: give --crop HxW"):
@@ -230,11 +240,7 @@ def test_batches_need_one_size(tmp_path: Path, squares, make_start) -> None:
 
 
 def test_void_counts_in_nothing(tmp_path: Path, squares, make_start) -> None:
-    """Neither in losses nor in scores, whatever lies under it; and a picture of void only is no reason for NaN."""
-    painted = []
-    for picture in squares:
-        image = picture.image.copy()
-        painted.append(dataclasses.replace(picture, image=image))
+    """Neither in losses nor in scores; and a picture of void only is no reason for NaN."""
     empty = dataclasses.replace(squares[0], label=np.full_like(squares[0].label, 255), name="empty")
     plan = dataclasses.replace(PLAN, recipe=dataclasses.replace(CALM, batch_norm=False), steps=3, epochs=None, lr=0.0)
     plan = dataclasses.replace(plan, batch_size=1, validate_every=3)
