@@ -32,8 +32,8 @@ class Recipe:
         momentum: Momentum of SGD; the first beta of AdamW.
         weight_decay: Decay of the convolutions' weights; biases have none.
         schedule: The learning rate over the whole training.
-        loss: Cross entropy summed over the pixels of a batch, or their mean. Void counts in neither. Several devices take
-            the mean of their losses: of their means, or their sums divided by the number of devices.
+        loss: Cross entropy summed over the pixels of a batch, or their mean. Void counts in neither. Several devices
+            take the mean of their losses: of their means, or their sums divided by the number of devices.
         batch_size: Pictures per step, unless another number is asked for.
         crop: Size of the cut-outs, unless another is asked for; None: whole pictures, one at a time.
         scales: Smallest and largest factor that a picture is resized by before it is cut, both sides alike.
