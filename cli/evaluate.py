@@ -13,7 +13,7 @@ from .trust import TrustOption, trust_engines
 if TYPE_CHECKING:
     from ..runtime.segmenter import Segmenter
 
-_MODEL_SUFFIXES = (".onnx", ".engine")
+_MODEL_SUFFIXES = (".onnx", ".engine", ".plan", ".trt")
 _PERCENT_METRICS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",

@@ -72,6 +72,8 @@ def read_calibration(path: Path, num_classes: int) -> CalibrationData:
         limit = _CALIBRATION_FRAMES + _VALIDATION_FRAMES
         if isinstance(source, ImageSource):
             frames = [read_image(file) for file in spread(source.files, limit)]
+        elif source.path is None:
+            raise SourceError(f"{source.label} never ends; record a video, and give that") from None
         else:
             frames = _read_video(source, limit)
         if len(frames) < 2:

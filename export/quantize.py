@@ -34,6 +34,8 @@ _COVERED = 0.9999
 
 _ZERO = "activation_zero_point"
 
+_MOVES = ("Concat", "Slice", "Expand")  # what repeats the padding: values go elsewhere and stay what they are
+
 Run = Callable[[NDArray[np.uint8]], "list[NDArray[np.uint8]]"]
 
 
@@ -60,9 +62,9 @@ def quantizable_layers(graph: onnx.ModelProto, score_layers: Collection[str]) ->
 
     def never_negative(tensor: str) -> bool:
         node = makers.get(tensor)
-        if node is None or node.op_type not in ("Relu", "MaxPool", "Concat"):
+        if node is None or node.op_type not in ("Relu", "MaxPool", *_MOVES):
             return False
-        return node.op_type == "Relu" or all(never_negative(name) for name in node.input)
+        return node.op_type == "Relu" or all(never_negative(name) for name in _moved(node))
 
     return [
         node.name
@@ -177,7 +179,9 @@ def _activations(graph: onnx.ModelProto, layers: Collection[str]) -> list[str]:
     convolution in integers only if its result is wanted in integers. In front of a pool, the pool's result is enough.
     """
     nodes = graph.graph.node
+    makers = {name: node for node in nodes for name in node.output}
     read = [node.input[0] for node in nodes if node.name in layers]
+    read = [name for tensor in read for name in (*_sources(tensor, makers), tensor)]
     made = {name for node in nodes if node.name in layers for name in node.output}
     for node in nodes:
         if node.op_type == "Relu" and node.input[0] in made:
@@ -185,6 +189,23 @@ def _activations(graph: onnx.ModelProto, layers: Collection[str]) -> list[str]:
             if all(reader.op_type == "Conv" for reader in readers):
                 read.append(node.output[0])
     return list(dict.fromkeys(read))
+
+
+def _moved(node: onnx.NodeProto) -> list[str]:
+    """The inputs of a node of `_MOVES` whose values it moves; the others say where to."""
+    return list(node.input) if node.op_type == "Concat" else [node.input[0]]
+
+
+def _sources(tensor: str, makers: dict[str, onnx.NodeProto]) -> list[str]:
+    """The one tensor that nodes of `_MOVES` made a tensor from, as a list; empty if there is none, or several.
+
+    It is quantised as well: behind a convolution and its pool, ONNX Runtime looks no farther than the pool.
+    """
+    maker = makers.get(tensor)
+    if maker is None or maker.op_type not in _MOVES:
+        return []
+    found = list(dict.fromkeys(name for moved in _moved(maker) for name in _sources(moved, makers) or [moved]))
+    return found if len(found) == 1 else []
 
 
 def _quantized_weight(tensor: onnx.TensorProto) -> list[onnx.TensorProto]:

@@ -6,6 +6,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+CHANNELS_LAST_FROM = 17
+"""Classes from which on the layout pays: for fewer, TensorRT-RTX 1.7 keeps four copies of the enlarged scores."""
+
 _SCALES, _SIZES, _ORDER = "upsampling.scales", "upsampling.sizes", "upsampling.channels_last"
 
 

@@ -33,7 +33,7 @@ from .golden import make_self_test, require_self_test_passed
 from .onnx_file import Place, check_onnx, refer, write_onnx
 from .quantize_search import QuantizationReport, quantize_within_limit
 from .sample_frames import calibration_frames
-from .tail import lay_out_channels_last
+from .tail import CHANNELS_LAST_FROM, lay_out_channels_last
 
 OPSETS = range(18, 24)
 """Operator sets that can be written: older ones lack operators the exporter uses, newer ones TensorRT does not read."""
@@ -149,7 +149,8 @@ def export_onnx(
         graph, weights = _trace(deployable, opset, apart=precision != "int8")
         self_test = make_self_test(checkpoint, precision)
         _tidy(graph, spec.variant)
-        lay_out_channels_last(graph)
+        if len(spec.class_names) >= CHANNELS_LAST_FROM:
+            lay_out_channels_last(graph)
         # What INT8 is made from is proven first: a mistake there must not hide behind the rounding.
         written = replace(spec, precision="fp32") if precision == "int8" else spec
         places = _write(graph, weights, written, self_test, temporary)

@@ -98,13 +98,15 @@ def plan_archive(texts: Sequence[str], output: Path, save: Save) -> list[Archive
     """
     items: list[ArchiveItem] = []
     for text in texts:
-        source = find_source(text)
+        source = find_source(text, images_needed=False)
         if isinstance(source, ImageSource):
             folder = output if source.single or len(texts) == 1 else output / source.name
             # A single file is named as it would be in a folder.
             results = image_outputs(replace(source, single=False), folder, save)
             items += [_item(path, result, is_video=False) for path, result in zip(source.files, results, strict=True)]
             videos = [path for path in source.skipped if path.suffix.lower() in _VIDEO_SUFFIXES]
+            if not source.files and not videos:
+                raise SourceError(f"{text}: neither an image nor a video among these files")
         elif source.path is None:
             raise SourceError(f"{source.label} never ends; cameras and streams are segmented without --ray")
         else:

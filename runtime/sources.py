@@ -57,12 +57,13 @@ class VideoSource:
     is_live: bool = False
 
 
-def find_source(text: str) -> ImageSource | VideoSource:
+def find_source(text: str, *, images_needed: bool = True) -> ImageSource | VideoSource:
     """The images or the video that a user's text stands for.
 
     Args:
         text: An image or video file, a folder (the images directly in it), a glob pattern of images (``**`` for any
             depth), a camera's index, or a URL that FFmpeg can open (RTSP, HTTP, ...).
+        images_needed: Whether a folder or a pattern without an image is an error, even if there are other files.
 
     Raises:
         SourceError: If there is no such thing, or no image in the folder or among the matches.
@@ -71,7 +72,7 @@ def find_source(text: str) -> ImageSource | VideoSource:
     if "://" in text:
         return _stream(text)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, images_needed)
     if path.exists():
         if is_image(path):
             return ImageSource((path,), root=path.parent, name=path.stem, single=True)
@@ -80,7 +81,7 @@ def find_source(text: str) -> ImageSource | VideoSource:
     if text.isdecimal():
         return _camera(int(text))
     if glob.has_magic(text):
-        return _matches(text)
+        return _matches(text, images_needed)
     raise SourceError(
         f"{text}: no such file or folder; give an image, a folder, a quoted glob pattern, a video, "
         f"a camera's index or a URL"
@@ -109,27 +110,27 @@ def _camera(index: int) -> VideoSource:
     )
 
 
-def _folder(folder: Path) -> ImageSource:
+def _folder(folder: Path, images_needed: bool) -> ImageSource:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as exc:
         raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
     images = tuple(path for path in files if is_image(path))
-    if not images:
+    if not images and (images_needed or not files):
         others = _files(len(files)) if files else "it is empty"
         raise SourceError(f"{folder}: no image in this folder ({others})")
     skipped = tuple(path for path in files if path not in set(images))
     return ImageSource(images, root=folder, name=folder.resolve().name, skipped=skipped)
 
 
-def _matches(pattern: str) -> ImageSource:
+def _matches(pattern: str, images_needed: bool) -> ImageSource:
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
     files = sorted(path for path in map(Path, names) if path.is_file())
     images = tuple(path for path in files if is_image(path))
-    if not images:
+    if not images and (images_needed or not files):
         others = f"only {_files(len(files))}; run videos one at a time" if files else "nothing matches"
         raise SourceError(f"{pattern}: no image matches this pattern ({others})")
-    root = _common_parent(images)
+    root = _common_parent(images or tuple(files))
     skipped = tuple(path for path in files if path not in set(images))
     return ImageSource(images, root=root, name=root.resolve().name, skipped=skipped)
 

@@ -96,13 +96,26 @@ def test_weights_are_rounded_to_the_nearest(graphs: Graphs) -> None:
         assert (error <= scale * 0.5001).all()
 
 
-def test_onnx_runtime_computes_every_one_in_integers(graphs: Graphs, tmp_path: Path) -> None:
+def optimized_kinds(graph: onnx.ModelProto, folder: Path) -> list[str]:
+    """Operators that ONNX Runtime makes of a graph."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    onnxruntime.InferenceSession(graphs.int8.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    nodes = onnx.load(tmp_path / "optimized.onnx").graph.node
-    kinds = [node.op_type for node in nodes]
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node]
+
+
+def test_the_padding_of_100_keeps_no_layer_out_of_int8(make_checkpoint, tmp_path: Path) -> None:
+    export_onnx(make_checkpoint(align="caffe"), tmp_path / "net.onnx")
+    graph = onnx.load(tmp_path / "net.onnx")
+    layers = quantizable_layers(graph, SCORES)
+    assert layers == TRUNK
+    int8 = quantize(graph, calibrate(graph, layers, scenes(2), 5).ranges, layers)
+    assert optimized_kinds(int8, tmp_path).count("QLinearConv") == len(TRUNK)
+
+
+def test_onnx_runtime_computes_every_one_in_integers(graphs: Graphs, tmp_path: Path) -> None:
+    kinds = optimized_kinds(graphs.int8, tmp_path)
     assert kinds.count("QLinearConv") == len(TRUNK)
     # uint8 starts at 0: rounding to it is a ReLU by itself, and no other is left.
     assert "Relu" not in kinds

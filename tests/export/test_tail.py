@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fcnrt.export.tail import lay_out_channels_last
+from fcnrt.export.tail import CHANNELS_LAST_FROM, lay_out_channels_last
 from fcnrt.export.to_onnx import export_onnx
 
 
@@ -111,11 +111,13 @@ def test_a_graph_without_such_an_end_stays_as_it_is(tiny_model) -> None:
 
 
 @pytest.mark.parametrize("variant", ["fcn32s", "fcn16s", "fcn8s"])
-def test_exported_networks_end_like_that(make_checkpoint, tmp_path, variant: str) -> None:
+@pytest.mark.parametrize("classes", [CHANNELS_LAST_FROM - 1, CHANNELS_LAST_FROM])
+def test_exported_networks_of_many_classes_end_like_that(make_checkpoint, tmp_path, variant: str, classes: int) -> None:
     path = tmp_path / "net.onnx"
-    export_onnx(make_checkpoint(variant=variant), path)
+    export_onnx(make_checkpoint(variant=variant, num_classes=classes), path)
     graph = onnx.load(path).graph
     (argmax,) = (node for node in graph.node if node.op_type == "ArgMax")
     (resize,) = (node for node in graph.node if argmax.input[0] in node.output)
-    (transpose,) = (node for node in graph.node if resize.input[0] in node.output)
-    assert (resize.op_type, transpose.op_type) == ("Resize", "Transpose")
+    (before,) = (node for node in graph.node if resize.input[0] in node.output)
+    assert resize.op_type == "Resize"
+    assert (before.op_type == "Transpose") == (classes >= CHANNELS_LAST_FROM)

@@ -57,6 +57,13 @@ def test_a_folder_gives_its_images_and_videos(archive: Path) -> None:
     ]
 
 
+def test_a_folder_or_a_pattern_of_videos_alone_is_an_archive(archive: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (archive / name).unlink()
+    for text in ("in", "in/*.mp4"):
+        assert [Path(item.source).name for item in plan_archive([text], Path("out"), "overlay")] == ["c.mp4"]
+
+
 def test_several_sources_have_folders_of_their_own(archive: Path) -> None:
     _write_image(Path("other") / "a.png")
     items = plan_archive(["in", "other", "in/c.mp4"], Path("out"), "classes")
@@ -68,6 +75,7 @@ def test_several_sources_have_folders_of_their_own(archive: Path) -> None:
     ("sources", "save", "error", "message"),
     [
         (["in", "nowhere"], "overlay", SourceError, "nowhere: no such file"),
+        (["in/*.txt"], "overlay", SourceError, r"in/\*\.txt: neither an image nor a video"),
         (["rtsp://camera/1"], "overlay", SourceError, "rtsp://camera/1 never ends"),
         (["in/a.png", "in/a.png"], "overlay", OutputError, "would both become"),
         (["in"], "report", OutputError, "is a video; --save report is for pictures"),
