@@ -25,8 +25,8 @@ def render_pack_readme(pack: GoldenPack) -> str:
 4. Output `class_map`: uint8 [batch, height, width], of the same size; a value is the index of a class.
 5. Nothing else is to be done: channel order, scaling, padding and arg-max are inside of the graph.
 6. Classes and colours: `fcnrt_model.hpp` for C++, `palette.csv` for tables; `manifest.json` says all that is known.
-7. Test: run `frames/{first}.ppm` (one line of text, then RGB bytes;{exchange} the same picture as `.png`). Your bytes must
-   be those after the first line of `frames/{first}.classes.pgm`; their SHA-256 is in `manifest.json`.
+7. Test: run `frames/{first}.ppm` (one line of text, then RGB bytes;{exchange} the same picture as `.png`). Your bytes
+   must be those after the first line of `frames/{first}.classes.pgm`; their SHA-256 is in `manifest.json`.
 8. The expected class maps are from {pack.expected_from}. Another processor or library rounds differently:
    a pixel whose two best classes are as good as tied may come out as the other one.
 9. More than single pixels is a mistake: red and blue exchanged, padded rows, height and width exchanged.
