@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fcnrt.benchmarks.confusion_plot import plot_confusion
 from fcnrt.benchmarks.evaluation import Evaluation
 from fcnrt.datasets.confusion import ConfusionMatrix
-from fcnrt.datasets.confusion_plot import plot_confusion
 from fcnrt.runtime.errors import OutputError
 
 NAMES = ("sky", "road", "car", "cow")
