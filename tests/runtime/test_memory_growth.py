@@ -1,8 +1,14 @@
-"""Memory does not grow with the number of calls; and the measurement is shown to see a leak."""
+"""Memory does not grow with the number of calls; and the measurement is shown to see a leak.
+
+Each way is measured in a new process, which is this file: where many tests have run before, freed memory hides a leak.
+"""
 
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fcnrt.runtime import dlpack
 from fcnrt.runtime.segmenter import Segmenter
@@ -61,18 +66,33 @@ def _traced() -> Iterator[None]:
 
 
 OUT = np.empty((3, 4), np.uint8)
-TENSOR = torch.from_numpy(FRAME)
+KEPT: list[object] = []
+
+
+def _tensor(segmenter: Segmenter) -> object:
+    import torch
+
+    return segmenter(torch.from_numpy(FRAME))
+
 
 WAYS: dict[str, Callable[[Segmenter], object]] = {
     "new memory": lambda segmenter: segmenter(FRAME),
     "out": lambda segmenter: segmenter(FRAME, out=OUT),
-    "tensor": lambda segmenter: segmenter(TENSOR),
+    "tensor": _tensor,
     "a copy": lambda segmenter: segmenter(FRAME[..., ::-1]),
     "predict": lambda segmenter: segmenter.predict(FRAME),
     "capsules": lambda _: dlpack.read_capsule(
         dlpack.make_capsule(object(), OUT.ctypes.data, OUT.shape, (dlpack.CPU, 0), versioned=False)
     ),
 }
+LEAK = "a leak"
+
+
+def _measured(model: Path, way: str) -> tuple[int, int]:
+    done = subprocess.run([sys.executable, __file__, model, way], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    python, process = json.loads(done.stdout)
+    return python, process
 
 
 needs_linux = pytest.mark.skipif(not _STATM.exists(), reason="reads the memory of the process as Linux tells it")
@@ -81,16 +101,19 @@ needs_linux = pytest.mark.skipif(not _STATM.exists(), reason="reads the memory o
 @needs_linux
 @pytest.mark.parametrize("way", WAYS)
 def test_ten_thousand_calls(tiny_model: Path, way: str) -> None:
-    with Segmenter.open(tiny_model, device="cpu", threads=1) as segmenter:
-        python, process = growth(lambda: WAYS[way](segmenter))
+    python, process = _measured(tiny_model, way)
     assert python < _PYTHON_BYTES
     assert process < _PROCESS_BYTES
 
 
 @needs_linux
 def test_a_leak_is_seen(tiny_model: Path) -> None:
-    kept = []
-    with Segmenter.open(tiny_model, device="cpu", threads=1) as segmenter:
-        python, process = growth(lambda: kept.append(segmenter(FRAME)))
+    python, process = _measured(tiny_model, LEAK)
     assert python > _PYTHON_BYTES
     assert process > _PROCESS_BYTES
+
+
+if __name__ == "__main__":
+    with Segmenter.open(sys.argv[1], device="cpu", threads=1) as opened:
+        chosen = {**WAYS, LEAK: lambda segmenter: KEPT.append(segmenter(FRAME))}[sys.argv[2]]
+        sys.stdout.write(json.dumps(growth(lambda: chosen(opened))))
