@@ -71,7 +71,7 @@ layers: install
 	$(BIN)/lint-imports
 
 benchmark: install
-	$(BIN)/python -m fcnrt.benchmarks.run
+	$(BIN)/python -m fcnrt.benchmarks.published.run
 
 # With the machine's own Python, which has PyTorch but not fcnrt: the package is this folder by another name, and its
 # metadata are two lines.
@@ -79,10 +79,10 @@ gpu-check:
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && ln -s "$(CURDIR)" "$$folder/fcnrt" && \
 	mkdir "$$folder/fcnrt.dist-info" && \
 	sed -n -e '1i Name: fcnrt' -e 's/^version = "\(.*\)"/Version: \1/p' pyproject.toml > "$$folder/fcnrt.dist-info/METADATA" && \
-	PYTHONPATH="$$folder$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m fcnrt.benchmarks.gpu_check $(GPU_CHECK)
+	PYTHONPATH="$$folder$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m fcnrt.benchmarks.gpu_check.check $(GPU_CHECK)
 
 gpu-check-models: install
-	$(BIN)/python -m fcnrt.benchmarks.gpu_check_models out/gpu-check
+	$(BIN)/python -m fcnrt.benchmarks.gpu_check.models out/gpu-check
 
 clean:
 	rm -rf $(VENV) build out

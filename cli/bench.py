@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..benchmarks.bench_report import BenchReport
-    from ..benchmarks.bench_tables import Table
+    from ..benchmarks.bench.report import BenchReport
+    from ..benchmarks.bench.tables import Table
     from ..runtime.runners import Backend
 
 _MEASURE, _COMPARE = "measure", "compare"
@@ -100,9 +100,9 @@ def bench(
 
     Exit code 1 if a backend does not match PyTorch.
     """
-    from ..benchmarks.agreement import verdict
-    from ..benchmarks.bench import BenchSettings, run_bench
-    from ..benchmarks.bench_html import write_html
+    from ..benchmarks.bench.agreement import verdict
+    from ..benchmarks.bench.page import write_html
+    from ..benchmarks.bench.run_bench import BenchSettings, run_bench
     from ..runtime.runners.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar, status
@@ -181,7 +181,7 @@ def _check_writable(path: Path) -> None:
 def _print(report: BenchReport) -> None:
     from rich.console import Console
 
-    from ..benchmarks.bench_tables import heading, tables
+    from ..benchmarks.bench.tables import heading, tables
     from .console import say
 
     console = Console(highlight=False, markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..benchmarks.bench_comparison import BenchComparison, SeriesChange
+    from ..benchmarks.bench.comparison import BenchComparison, SeriesChange
 
 _MARKS = {"pass": "✔", "fail": "✘", "unclear pass": "?", "unclear fail": "✘?", "not judged": ""}
 
@@ -36,8 +36,8 @@ def compare(
 
     PyTorch and peers are shown, not judged: where they changed as well, the machine did.
     """
-    from ..benchmarks.bench_comparison import compare_reports
-    from ..benchmarks.bench_report import BenchReport
+    from ..benchmarks.bench.comparison import compare_reports
+    from ..benchmarks.bench.report import BenchReport
     from .console import say
 
     comparison = compare_reports(BenchReport.read(old), BenchReport.read(new), limit=float(fail_on) / 100)
@@ -52,7 +52,7 @@ def compare(
 
 
 def _table(comparison: BenchComparison) -> str:
-    from ..benchmarks.bench_tables import Table, number
+    from ..benchmarks.bench.tables import Table, number
 
     rows = tuple(
         (

@@ -71,9 +71,9 @@ def evaluate(
             "--variant, --num-classes, --align, --approximate-align and --classes are for checkpoints; "
             f"{network.name} says all that itself"
         )
-    from ..benchmarks.confusion_plot import plot_confusion, require_matplotlib
-    from ..benchmarks.evaluation import Evaluation
-    from ..benchmarks.evaluation import evaluate as count_pixels
+    from ..benchmarks.evaluate.confusion_plot import plot_confusion, require_matplotlib
+    from ..benchmarks.evaluate.evaluation import Evaluation
+    from ..benchmarks.evaluate.evaluation import evaluate as count_pixels
     from ..datasets.data_folder import open_data
     from ..runtime.errors import OutputError
     from ..runtime.segmenter import Segmenter
@@ -138,7 +138,7 @@ def _open_checkpoint(path: Path, device: str, **options: Any) -> Segmenter:
     from ..export.requirements import require_export_packages
 
     require_export_packages("evaluating a checkpoint")
-    from ..benchmarks.evaluation import open_checkpoint_segmenter
+    from ..benchmarks.evaluate.evaluation import open_checkpoint_segmenter
     from .console import status
 
     with status("loading weights"):

@@ -10,8 +10,8 @@ import typer
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
-    from ..benchmarks.hop import Hop
-    from ..benchmarks.verification import Verification
+    from ..benchmarks.verify.hop import Hop
+    from ..benchmarks.verify.verification import Verification
     from ..fcn_models.checkpoint import Checkpoint
     from ..runtime.self_test import SelfTest, SelfTestResult
 
@@ -115,7 +115,7 @@ def _compare(
     for report in (html, junit):  # before the long work, not after it
         if report is not None and not report.parent.is_dir():
             raise OutputError(f"cannot write {report}: there is no folder {report.parent}")
-    from ..benchmarks.verification import verify_deployment
+    from ..benchmarks.verify.verification import verify_deployment
 
     with status("loading weights") as progress:
         checkpoint = _load_reference(model, reference)
@@ -133,8 +133,8 @@ def _compare(
 def _write_reports(
     found: Verification, palette: tuple[tuple[int, int, int], ...], html: Path | None, junit: Path | None
 ) -> None:
-    from ..benchmarks.parity_html import render_html
-    from ..benchmarks.parity_junit import render_junit
+    from ..benchmarks.verify.junit import render_junit
+    from ..benchmarks.verify.page import render_html
     from ..runtime.atomic import atomic_path
 
     if html is not None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fcnrt.benchmarks.latency import Network
+from fcnrt.benchmarks.published.latency import Network
 from fcnrt.benchmarks.random_network import quantize_all, random_checkpoint
 from fcnrt.benchmarks.usual_route import export_usual_route
 from fcnrt.export.to_onnx import export_onnx

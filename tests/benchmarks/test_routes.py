@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fcnrt.benchmarks.latency import FCNRT, PYTORCH, USUAL_ROUTE, Network, compare_routes
+from fcnrt.benchmarks.published.latency import FCNRT, PYTORCH, USUAL_ROUTE, Network, compare_routes
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.benchmarks.route import Route, require_agreement
 from fcnrt.benchmarks.timing import WarmUp

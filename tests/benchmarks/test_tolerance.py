@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, pad
 
-from fcnrt.benchmarks.flip_margins import tie_limit
-from fcnrt.benchmarks.parity_reference import Reference
 from fcnrt.benchmarks.tolerance import TOLERANCES
+from fcnrt.benchmarks.verify.flip_margins import tie_limit
+from fcnrt.benchmarks.verify.reference import Reference
 from fcnrt.datasets.confusion import ConfusionMatrix
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.ties import LOGIT_RTOL, flip_margins

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.benchmarks.bench import DEFAULT_SCENES, DEFAULT_SIZE
-from fcnrt.benchmarks.bench_report import BenchReport, Member, Series
+from fcnrt.benchmarks.bench.report import BenchReport, Member, Series
+from fcnrt.benchmarks.bench.run_bench import DEFAULT_SCENES, DEFAULT_SIZE
 from fcnrt.benchmarks.environment import Environment
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.cli import bench as command

@@ -99,7 +99,7 @@ def test_without_matplotlib_it_says_so_before_the_long_work(
     fcnrt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_data(tmp_path / "data")
-    monkeypatch.setattr("fcnrt.benchmarks.confusion_plot.find_spec", lambda name: None)
+    monkeypatch.setattr("fcnrt.benchmarks.evaluate.confusion_plot.find_spec", lambda name: None)
     output = tmp_path / "a.json"
     code, out, err = fcnrt(
         "evaluate", tiny_model, "--data", tmp_path / "data", "--json", output, "--plot", tmp_path / "a.png"

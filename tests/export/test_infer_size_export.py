@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from fcnrt.benchmarks.stages import open_deployment
+from fcnrt.benchmarks.verify.stages import open_deployment
 from fcnrt.datasets.calibration import CalibrationData
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.reference import reference_logits

@@ -1,0 +1,136 @@
+"""The network as it was before export: PyTorch eager, the reference, and the other ways that people run it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...runtime.spec import ModelSpec
+from .recipe import Recipe, Way
+from .report import Member
+from .subject import Entry, open_subject
+
+if TYPE_CHECKING:
+    from ...fcn_models.checkpoint import Checkpoint
+
+PYTORCH = "PyTorch eager"
+USUAL_ROUTE = "usual route"
+
+_PEERS: dict[str, tuple[Way, str]] = {
+    "PyTorch channels_last": ("channels_last", "pytorch"),
+    "torch.compile": ("compiled", "pytorch"),
+    "PyTorch fp16": ("half", "pytorch"),
+    USUAL_ROUTE: ("usual", "onnxruntime"),
+    "usual route, OpenVINO": ("openvino", "openvino"),
+}
+
+
+def open_checkpoint(
+    stack: ExitStack, path: Path, model_spec: ModelSpec, *, device: str, peers: bool, folder: Path
+) -> tuple[list[Entry], list[str]]:
+    """Open PyTorch eager, and with `peers` the other ways to run a checkpoint.
+
+    Args:
+        stack: Closes them in the end.
+        path: The checkpoint.
+        model_spec: What its export says about the network.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; PyTorch runs on the CPU if it cannot use CUDA.
+        peers: Whether to open others than PyTorch eager.
+        folder: Where their files are written.
+
+    Returns:
+        The opened networks, PyTorch eager first; and what could not be had, in sentences.
+
+    Raises:
+        CheckpointError: If the file is no checkpoint of such a network.
+    """
+    from ...fcn_models.checkpoint import load_checkpoint
+    from ...fcn_models.infer_size import at_infer_size
+
+    align = None if model_spec.align == "native" else model_spec.align
+    checkpoint = at_infer_size(
+        load_checkpoint(path, variant=model_spec.variant, align=align, num_classes=model_spec.num_classes),
+        model_spec.infer_size,
+    )
+    spec = spec_of(checkpoint)
+    place = _torch_device(device)
+    reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)
+    entries, notes = [_entry(stack, PYTORCH, reference)], []
+    if peers:
+        from ..usual_route import export_usual_route
+
+        usual_path = export_usual_route(checkpoint.model, folder / "usual.onnx")
+        for name, (way, backend) in _PEERS.items():
+            if (way == "openvino" and find_spec("openvino") is None) or (way == "half" and place == "cpu"):
+                continue
+            peer_path, peer_place = (path, place) if backend == "pytorch" else (usual_path, "cpu")
+            recipe = Recipe(way=way, path=peer_path, backend=backend, device=peer_place, spec=spec)
+            try:
+                entry = _entry(stack, name, recipe)
+                entry.subject.segmenter(np.zeros((32, 32, 3), np.uint8))
+            except Exception as exc:  # whatever keeps another project from running here; it is not ours to fix
+                notes.append(f"{name} does not run here: {str(exc).strip().splitlines()[0]}")
+            else:
+                entries.append(entry)
+    return entries, notes
+
+
+def _entry(stack: ExitStack, name: str, recipe: Recipe) -> Entry:
+    """PyTorch or a peer."""
+    is_reference = recipe.way == "pytorch"
+    member = Member(
+        name=name,
+        role="reference" if is_reference else "peer",
+        compared_with=None if is_reference else PYTORCH,
+        same_network=not is_reference,
+        file=recipe.path.name,
+        file_bytes=_size_with_parts(recipe.path),
+        precision="fp16" if recipe.way == "half" else "fp32",
+        backend=recipe.backend,
+        device=recipe.device,
+    )
+    return Entry(member, recipe, stack.enter_context(open_subject(recipe)))
+
+
+def spec_of(checkpoint: Checkpoint) -> ModelSpec:
+    """What an export of the checkpoint would say about it."""
+    from ...fcn_models.infer_size import infer_size_of
+
+    config = checkpoint.model.config
+    return ModelSpec(
+        variant=config.variant,
+        class_names=checkpoint.class_names,
+        palette=checkpoint.palette,
+        channel_order="rgb",
+        outputs=("class_map",),
+        precision="fp32",
+        align=config.align,
+        preprocessing=checkpoint.preprocessing,
+        activation_scale_log2=0,
+        opset=0,
+        source=checkpoint.source,
+        checkpoint_sha256=checkpoint.sha256,
+        fcnrt_version=version("fcnrt"),
+        infer_size=infer_size_of(checkpoint.model),
+    )
+
+
+def _torch_device(device: str) -> str:
+    import torch
+
+    if device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda:0" if device in ("auto", "cuda") else device
+    return "cpu"
+
+
+def _size_with_parts(path: Path) -> int:
+    """Size of a file in bytes, with the weights that an ONNX file may have beside it."""
+    parts = (path, path.with_name(path.name + ".data"))
+    return sum(part.stat().st_size for part in parts if part.exists())

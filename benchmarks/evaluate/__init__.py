@@ -1,0 +1,1 @@
+"""`fcnrt evaluate`: how well a network labels pictures, the same way for checkpoints and exported models."""

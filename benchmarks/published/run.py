@@ -1,0 +1,324 @@
+"""``python -m fcnrt.benchmarks.published.run``: measure speed and memory of this installation on this machine's CPU."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...runtime.errors import FcnrtError, OutputError
+from ...runtime.spec import ImageSize
+from ..child_process import FCNRT_PROGRAM
+from ..environment import Environment
+from ..report import Report, Row
+from ..timing import WarmUp
+from .startup import first_class_map_command, measure_first_class_map, measure_help
+from .table import render_rows
+
+if TYPE_CHECKING:
+    from .latency import Network
+
+_OUTPUT = Path("benchmarks/results/cpu.json")
+_SIZE = ImageSize(512, 512)
+_OTHER_SIZE = ImageSize(360, 640)
+
+
+def demo_network(folder: Path) -> Network:
+    """The demo FCN-8s, exported into the user's cache if it is not there."""
+    from ...export.demo import demo_checkpoint, demo_model
+    from ..usual_route import export_usual_route
+    from .latency import Network
+
+    checkpoint = demo_checkpoint()
+    return Network(checkpoint, demo_model(), export_usual_route(checkpoint.model, folder / "usual.onnx"))
+
+
+def demo_int8_network(folder: Path) -> Network:
+    """The demo FCN-8s, also in INT8."""
+    from ...datasets.calibration import drawn_calibration
+    from ...export.to_onnx import export_onnx
+
+    network = demo_network(folder)
+    result = export_onnx(network.checkpoint, folder / "int8.onnx", precision="int8", calibration=drawn_calibration())
+    assert result.quantization is not None
+    loss = round(result.quantization.loss, 3)
+    return dataclasses.replace(network, int8_path=result.path, int8_loss=loss)
+
+
+def full_width_network(folder: Path) -> Network:
+    """An FCN-8s of the paper's width with random weights, exported into `folder` (1.2 GB), also in INT8."""
+    from ...export.to_onnx import export_onnx
+    from ...fcn_models.fcn import FCNConfig
+    from ..random_network import quantize_all, random_checkpoint
+    from ..usual_route import export_usual_route
+    from .latency import Network
+
+    checkpoint = random_checkpoint(FCNConfig(variant="fcn8s"))
+    usual_path = export_usual_route(checkpoint.model, folder / "usual.onnx")
+    path = export_onnx(checkpoint, folder / "fcnrt.onnx").path
+    return Network(checkpoint, path, usual_path, quantize_all(path, checkpoint, folder / "int8.onnx"))
+
+
+def full_width_file(folder: Path) -> Path:
+    """A checkpoint of an FCN-8s of the paper's width (0.5 GB)."""
+    from .export_memory import full_width_checkpoint
+
+    return full_width_checkpoint(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is measured and how often; the defaults are those of the published results.
+
+    Attributes:
+        demo: Makes the slim network; may write into the folder it is given.
+        demo_int8: Makes it in INT8 as well.
+        full_width: Makes the network of the paper's width, also in INT8.
+        full_width_checkpoint: Makes a checkpoint of it.
+        size: Size of the frames.
+        other_size: Size of the frames where the slim network is measured a second time.
+        rounds: Measured calls of each route with the slim network.
+        full_width_rounds: Measured calls of each route with the network of the paper's width.
+        video_pairs: How often the frame rates are measured against each other.
+        film_frames: Length of the shorter film.
+        launches: How often a program is started.
+        exports: How often a checkpoint is exported.
+        compiled: Whether torch.compile takes part, which needs a C++ compiler and half a minute.
+        warm_up: When to begin measuring calls.
+        program: The command that is `fcnrt`.
+        first_class_map: The command that is timed to its first class map.
+    """
+
+    demo: Callable[[Path], Network] = demo_network
+    demo_int8: Callable[[Path], Network] = demo_int8_network
+    full_width: Callable[[Path], Network] = full_width_network
+    full_width_checkpoint: Callable[[Path], Path] = full_width_file
+    size: ImageSize = _SIZE
+    other_size: ImageSize = _OTHER_SIZE
+    rounds: int = 60
+    full_width_rounds: int = 20
+    video_pairs: int = 7
+    film_frames: int = 60
+    launches: int = 20
+    exports: int = 1
+    compiled: bool = True
+    warm_up: WarmUp = field(default_factory=WarmUp)
+    program: Sequence[str] = FCNRT_PROGRAM
+    first_class_map: Sequence[str] = tuple(first_class_map_command(_SIZE))
+
+    def repeated(self, times: int) -> Setup:
+        """This setup with everything measured `times` times."""
+        return dataclasses.replace(
+            self, rounds=times, full_width_rounds=times, video_pairs=times, launches=times, exports=times
+        )
+
+
+def _help(setup: Setup, folder: Path) -> list[Row]:
+    return [measure_help(folder, launches=setup.launches, program=setup.program)]
+
+
+def _first_class_map(setup: Setup, folder: Path) -> list[Row]:
+    return [measure_first_class_map(folder, launches=setup.launches, size=setup.size, command=setup.first_class_map)]
+
+
+def _demo(setup: Setup, folder: Path) -> list[Row]:
+    from .latency import PYTORCH, USUAL_ROUTE, compare_routes
+
+    network = setup.demo(folder)
+    # The targets hold at the usual size; the other one shows that nothing was tuned to it.
+    targets: dict[ImageSize, dict[str, float | None]] = {
+        setup.size: {USUAL_ROUTE: 1.5, PYTORCH: 2.7},
+        setup.other_size: {USUAL_ROUTE: None, PYTORCH: None},
+    }
+    return [
+        compare_routes(
+            network,
+            size,
+            name=f"demo-{size}",
+            title=f"Demo FCN-8s, {size}, frame to class map",
+            at_least=at_least,
+            rounds=setup.rounds,
+            warm_up=setup.warm_up,
+        )
+        for size, at_least in targets.items()
+    ]
+
+
+def _demo_int8(setup: Setup, folder: Path) -> list[Row]:
+    from .latency import COMPILED, FCNRT, FCNRT_INT8, PYTORCH, USUAL_ROUTE, compare_routes
+
+    at_least: dict[str, float | None] = {USUAL_ROUTE: 2.0, PYTORCH: 4.0, COMPILED: 1.5, FCNRT: None}
+    if not setup.compiled:
+        del at_least[COMPILED]
+    return [
+        compare_routes(
+            setup.demo_int8(folder),
+            setup.size,
+            name=f"demo-int8-{setup.size}",
+            title=f"Demo FCN-8s in INT8, {setup.size}, frame to class map",
+            at_least=at_least,
+            rounds=setup.rounds,
+            warm_up=setup.warm_up,
+            subject=FCNRT_INT8,
+        )
+    ]
+
+
+def _video(setup: Setup, folder: Path) -> list[Row]:
+    from .video import measure_video
+
+    return measure_video(
+        setup.demo(folder).onnx_path,
+        folder,
+        frames=setup.film_frames,
+        size=setup.size,
+        pairs=setup.video_pairs,
+        program=setup.program,
+    )
+
+
+def _full_width(setup: Setup, folder: Path) -> list[Row]:
+    from .latency import FCNRT, FCNRT_INT8, USUAL_ROUTE, compare_routes
+
+    network = setup.full_width(folder)
+    what = f"FCN-8s of the paper's width (random weights){{}}, {setup.size}, frame to class map"
+    return [
+        compare_routes(
+            network,
+            setup.size,
+            name=f"full-width{suffix}-{setup.size}",
+            title=what.format(addition),
+            at_least={other: target},
+            rounds=setup.full_width_rounds,
+            warm_up=setup.warm_up,
+            subject=subject,
+        )
+        for suffix, addition, subject, other, target in (
+            ("", "", FCNRT, USUAL_ROUTE, 1.0),
+            ("-int8", " in INT8", FCNRT_INT8, FCNRT, 2.0),
+        )
+    ]
+
+
+def _export_memory(setup: Setup, folder: Path) -> list[Row]:
+    from .export_memory import measure_export_memory
+
+    checkpoint = setup.full_width_checkpoint(folder)
+    return [measure_export_memory(checkpoint, folder, exports=setup.exports, program=setup.program)]
+
+
+def _bench_overhead(setup: Setup, folder: Path) -> list[Row]:
+    from .overhead import measure_overhead
+
+    model = setup.demo(folder).onnx_path
+    return [measure_overhead(model, setup.size, rounds=setup.rounds, warm_up=setup.warm_up)]
+
+
+def _installed_size(setup: Setup, folder: Path) -> list[Row]:
+    from .footprint import measure_footprint
+
+    return [measure_footprint()]
+
+
+def _embedding(setup: Setup, folder: Path) -> list[Row]:
+    from .embedding import measure_embedding
+
+    return [measure_embedding(setup.demo(folder).onnx_path, folder, size=setup.size, rounds=setup.rounds)]
+
+
+BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
+    # The quick ones first: what is broken shows early.
+    "help": _help,
+    "first-class-map": _first_class_map,
+    "installed-size": _installed_size,
+    "bench-overhead": _bench_overhead,
+    "demo": _demo,
+    "demo-int8": _demo_int8,
+    "video": _video,
+    "embedding": _embedding,
+    "full-width": _full_width,
+    "export-memory": _export_memory,
+}
+"""The benchmarks by name; each returns one row or several, and may write into the folder it is given."""
+
+
+def measure(names: Sequence[str], setup: Setup, *, progress: Callable[[str], None] = lambda text: None) -> Report:
+    """Run benchmarks, one after the other.
+
+    Args:
+        names: Which, keys of `BENCHMARKS`.
+        setup: What to measure and how often.
+        progress: Told what begins and what was found, in lines.
+
+    Raises:
+        FcnrtError: If something cannot be measured.
+    """
+    environment = Environment.here()
+    if environment.busy:
+        progress(
+            f"warning: this machine is busy (load average {environment.load_average} on {environment.processors} "
+            "processors); figures measured now mean little"
+        )
+    rows: list[Row] = []
+    for name in names:
+        progress(f"{name} ...")
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="fcnrt-benchmark-") as folder:
+            found = BENCHMARKS[name](setup, Path(folder))
+        rows += found
+        for row in found:
+            for outcome in row.outcomes:
+                verdict = {None: "", True: " (target met)", False: " (target missed)"}[outcome.met]
+                progress(f"  {row.name}: {outcome.value:.3g} {outcome.meaning}{verdict}")
+        progress(f"  took {time.monotonic() - start:.0f} s")
+    return Report(environment=environment, rows=tuple(rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program; exit code 1 and one line on stderr if something cannot be measured."""
+    parser = argparse.ArgumentParser(prog="python -m fcnrt.benchmarks.published.run", description=__doc__)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=f"file for the results, JSON; {_OUTPUT} if everything is measured, none if only a part is",
+    )
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--repeats", type=_positive, metavar="N", help="measure everything N times (for a quick try: 2)"
+    )
+    options = parser.parse_args(arguments)
+    output = options.output or (None if options.only else _OUTPUT)
+    setup = Setup() if options.repeats is None else Setup().repeated(options.repeats)
+    try:
+        if output is not None and not output.parent.is_dir():  # better now than after half an hour
+            raise OutputError(f"cannot write {output}: there is no folder {output.parent}")
+        from ...export.requirements import require_export_packages
+
+        require_export_packages("the benchmark")
+        report = measure(
+            options.only or list(BENCHMARKS), setup, progress=lambda text: print(text, file=sys.stderr, flush=True)
+        )
+        if output is not None:
+            report.write(output)
+    except FcnrtError as exc:
+        sys.exit(f"error: {exc}")
+    print(render_rows(report.rows))
+    if output is not None:
+        print(f"\n{output} written; next: python -m fcnrt.benchmarks.published.table", file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The stages of a deployment: from the file that is deployed back to the PyTorch module."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...export.to_onnx import export_onnx
+from ...fcn_models.checkpoint import Checkpoint
+from ...runtime.errors import ParityError
+from ...runtime.manifest import onnx_path, read_manifest
+from ...runtime.runners import Backend
+from ...runtime.runners.opening import ENGINE_SUFFIXES
+from ...runtime.segmenter import Segmenter
+from ...runtime.spec import ImageSize
+from .parity import Stage
+from .reference import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A deployed file, opened, with everything between it and PyTorch.
+
+    Attributes:
+        reference: The PyTorch module.
+        stages: What became of it, the deployed file last.
+        takes: Whether the deployed file takes frames of a size; an engine has limits.
+        tuned_for: Sizes that it was made for in particular; none for an ONNX file.
+    """
+
+    reference: Reference
+    stages: tuple[Stage, ...]
+    takes: Callable[[ImageSize], bool]
+    tuned_for: tuple[ImageSize, ...]
+
+
+@contextmanager
+def open_deployment(
+    model: Path,
+    checkpoint: Checkpoint,
+    *,
+    backend: Backend | Literal["auto"] = "auto",
+    device: str = "auto",
+    progress: Callable[[str], None] = lambda step: None,
+    open_model: Callable[..., Segmenter] = Segmenter.open,
+) -> Iterator[Deployment]:
+    """Open a deployed file together with the stages it went through, made again where they are not at hand.
+
+    Args:
+        model: An ``.onnx`` file or an ``.engine``.
+        checkpoint: The network it was made from.
+        backend: As for `Segmenter.open`.
+        device: As for `Segmenter.open`.
+        progress: Called with a word for each step as it begins.
+        open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
+
+    Raises:
+        FcnrtError: If a file cannot be used, or has not the checkpoint's classes.
+    """
+    with ExitStack() as opened:
+        segmenter = opened.enter_context(open_model(model, backend=backend, device=device))
+        spec = segmenter.spec
+        if spec.num_classes != len(checkpoint.class_names):
+            raise ParityError(
+                f"{model} has {spec.num_classes} classes and the reference {checkpoint.source} has "
+                f"{len(checkpoint.class_names)}; they are different networks. Give the checkpoint it was exported from."
+            )
+        half = spec.precision == "fp16"
+        reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
+        manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
+        stages = []
+        if spec.precision != "fp32":
+            progress("exporting in fp32")
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
+            path = export_onnx(checkpoint, folder / "fp32.onnx").path
+            stages.append(_stage("fp32 graph", opened.enter_context(Segmenter.open(path, device="cpu"))))
+        if half:
+            stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
+        if manifest is not None:
+            onnx = onnx_path(model, manifest)
+            if onnx.is_file():
+                graph = opened.enter_context(Segmenter.open(onnx, device="cpu"))
+                stages.append(_stage(f"{graph.spec.precision} graph", graph))
+        stages.append(_stage("engine" if manifest is not None else f"{spec.precision} graph", segmenter))
+        profiles = () if manifest is None else manifest.profiles
+        yield Deployment(
+            reference,
+            tuple(stages),
+            takes=lambda size: manifest is None or any(profile.admits(size) for profile in profiles),
+            tuned_for=tuple(dict.fromkeys(profile.opt for profile in profiles)),
+        )
+
+
+def _stage(name: str, segmenter: Segmenter) -> Stage:
+    def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return segmenter(rgb if segmenter.spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
+
+    where = f"{name} ({segmenter.backend} on {segmenter.device})"
+    return Stage(where, segment, segmenter.spec.precision, segmenter.spec.checkpoint_sha256)
+
+
+def _emulated(reference: Reference) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        logits = reference.half_logits(rgb)
+        assert logits is not None
+        class_map: NDArray[np.uint8] = logits.argmax(0).astype(np.uint8)
+        return class_map
+
+    return segment
