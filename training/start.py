@@ -17,6 +17,7 @@ from ..fcn_models.fitting import empty, fill
 from ..fcn_models.layouts import VGG16, recognise
 from ..fcn_models.preprocessing import PreprocessingName
 from ..runtime.errors import CheckpointError
+from .frozen_upsampling import FrozenUpsampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,5 +134,7 @@ def _adapted(loaded: Checkpoint, variant: Variant, class_names: tuple[str, ...])
 
 def _with_frozen_upsampling(network: FCN) -> FCN:
     for name in network.upsampling_layers:
-        network.get_submodule(name).requires_grad_(False)
+        layer = network.get_submodule(name)
+        assert isinstance(layer, nn.ConvTranspose2d)
+        setattr(network, name, FrozenUpsampling(layer))
     return network
