@@ -35,6 +35,21 @@ assert not loaded, loaded
     _run(code, str(tiny_model))
 
 
+def test_frames_that_are_there_already_take_numpy_and_onnxruntime_alone(tiny_model: Path) -> None:
+    """What docs/embedding.md installs for cameras and robots that have no room for more."""
+    code = f"""
+import sys
+for name in {(*TRAINING_SIDE, "cv2", "av", "typer", "rich", "PIL")}:
+    sys.modules[name] = None
+import numpy as np
+from fcnrt import Segmenter
+with Segmenter.open(sys.argv[1], device="cpu") as segmenter:
+    assert segmenter(np.zeros((4, 5, 3), np.uint8)).shape == (4, 5)
+    assert segmenter.spec.class_names
+"""
+    _run(code, str(tiny_model))
+
+
 def test_every_runtime_module_imports_without_extras() -> None:
     code = f"""
 import importlib, pkgutil, sys

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...runtime.errors import FcnrtError, OutputError
+from ...runtime.errors import FcnrtError, MissingDependencyError, OutputError
 from ...runtime.spec import ImageSize
 from ..child_process import FCNRT_PROGRAM
 from ..environment import Environment
@@ -72,6 +72,13 @@ def full_width_file(folder: Path) -> Path:
     return full_width_checkpoint(folder)
 
 
+def engine_models() -> list[Path]:
+    """The three demo networks, exported into the user's cache if they are not there."""
+    from ...export.demo import demo_model
+
+    return [demo_model(variant) for variant in ("fcn8s", "fcn16s", "fcn32s")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What is measured and how often; the defaults are those of the published results.
@@ -81,6 +88,7 @@ class Setup:
         demo_int8: Makes it in INT8 as well.
         full_width: Makes the network of the paper's width, also in INT8.
         full_width_checkpoint: Makes a checkpoint of it.
+        engine_models: Exported files whose engines' memory is estimated.
         size: Size of the frames.
         other_size: Size of the frames where the slim network is measured a second time.
         rounds: Measured calls of each route with the slim network.
@@ -88,6 +96,7 @@ class Setup:
         video_pairs: How often the frame rates are measured against each other.
         film_frames: Length of the shorter film.
         launches: How often a program is started.
+        full_width_launches: How often one is started that opens the network of the paper's width.
         exports: How often a checkpoint is exported.
         compiled: Whether torch.compile takes part, which needs a C++ compiler and half a minute.
         warm_up: When to begin measuring calls.
@@ -99,6 +108,7 @@ class Setup:
     demo_int8: Callable[[Path], Network] = demo_int8_network
     full_width: Callable[[Path], Network] = full_width_network
     full_width_checkpoint: Callable[[Path], Path] = full_width_file
+    engine_models: Callable[[], list[Path]] = engine_models
     size: ImageSize = _SIZE
     other_size: ImageSize = _OTHER_SIZE
     rounds: int = 60
@@ -106,6 +116,7 @@ class Setup:
     video_pairs: int = 7
     film_frames: int = 60
     launches: int = 20
+    full_width_launches: int = 5
     exports: int = 1
     compiled: bool = True
     warm_up: WarmUp = field(default_factory=WarmUp)
@@ -115,7 +126,13 @@ class Setup:
     def repeated(self, times: int) -> Setup:
         """This setup with everything measured `times` times."""
         return dataclasses.replace(
-            self, rounds=times, full_width_rounds=times, video_pairs=times, launches=times, exports=times
+            self,
+            rounds=times,
+            full_width_rounds=times,
+            video_pairs=times,
+            launches=times,
+            full_width_launches=times,
+            exports=times,
         )
 
 
@@ -183,12 +200,40 @@ def _video(setup: Setup, folder: Path) -> list[Row]:
     )
 
 
+def _self_test(setup: Setup, folder: Path) -> list[Row]:
+    from .self_test import measure_self_test
+
+    return [
+        measure_self_test(
+            setup.demo(folder).onnx_path,
+            folder,
+            name="self-test",
+            network="demo FCN-8s",
+            launches=setup.launches,
+            at_most_s=1.0,
+            program=setup.program,
+        )
+    ]
+
+
+def _engine_memory(setup: Setup, folder: Path) -> list[Row]:
+    from ...runtime.runners.tensorrt_library import load_flavor
+    from .engine_memory import measure_engine_memory
+
+    try:
+        library = load_flavor("tensorrt_rtx")
+    except MissingDependencyError:  # there are packages for x86-64 only
+        return []
+    return [measure_engine_memory(setup.engine_models(), library)]
+
+
 def _full_width(setup: Setup, folder: Path) -> list[Row]:
     from .latency import FCNRT, FCNRT_INT8, USUAL_ROUTE, compare_routes
+    from .self_test import measure_self_test
 
     network = setup.full_width(folder)
     what = f"FCN-8s of the paper's width (random weights){{}}, {setup.size}, frame to class map"
-    return [
+    rows = [
         compare_routes(
             network,
             setup.size,
@@ -204,6 +249,15 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
             ("-int8", " in INT8", FCNRT_INT8, FCNRT, 2.0),
         )
     ]
+    self_test = measure_self_test(
+        network.onnx_path,
+        folder,
+        name="full-width-self-test",
+        network="FCN-8s of the paper's width (random weights)",
+        launches=setup.full_width_launches,
+        program=setup.program,
+    )
+    return [*rows, self_test]
 
 
 def _export_memory(setup: Setup, folder: Path) -> list[Row]:
@@ -237,6 +291,8 @@ BENCHMARKS: dict[str, Callable[[Setup, Path], list[Row]]] = {
     "help": _help,
     "first-class-map": _first_class_map,
     "installed-size": _installed_size,
+    "self-test": _self_test,
+    "engine-memory": _engine_memory,
     "bench-overhead": _bench_overhead,
     "demo": _demo,
     "demo-int8": _demo_int8,

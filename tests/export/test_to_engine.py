@@ -20,6 +20,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from fcnrt.benchmarks.published.engine_memory import counted_activation_bytes
 from fcnrt.export import to_engine
 from fcnrt.export.engine_network import parse_onnx, planned_convolutions
 from fcnrt.export.memory_estimate import estimate_memory
@@ -257,25 +258,8 @@ def test_memory_of_a_whole_network(library: TensorRtLibrary, fcn8s: Path) -> Non
 
 @pytest.mark.parametrize(("batch", "size"), [(1, ImageSize(1080, 1920)), (4, ImageSize(512, 512))], ids=str)
 def test_memory_is_what_tensorrt_counts(library: TensorRtLibrary, fcn8s: Path, batch: int, size: ImageSize) -> None:
-    """Nearly: measured were 80 to 110 % for five networks at these sizes."""
-    trt, said = library.trt, []
-
-    class Listener(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            said.append(message)
-
-    listener = Listener()  # TensorRT does not keep it alive
-    builder = trt.Builder(listener)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    assert trt.OnnxParser(network, listener).parse_from_file(str(fcn8s))
-    config, shapes = builder.create_builder_config(), builder.create_optimization_profile()
-    shapes.set_shape("image", *[(batch, size.height, size.width, 3)] * 3)
-    config.add_optimization_profile(shapes)
-    assert builder.build_serialized_network(network, config) is not None
-    (counted,) = [int(line.split()[-2]) for line in said if line.startswith("Total Activation Memory")]
+    """Nearly: how nearly is measured in fcnrt.benchmarks.published.engine_memory."""
+    counted = counted_activation_bytes(fcn8s, library, batch=batch, size=size)
     estimate = estimate_memory(parse_onnx(fcn8s, library), batch=batch, size=size, weight_bytes=0)
     assert estimate is not None
     assert 0.7 * counted < estimate.activation_bytes < 1.2 * counted

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fcnrt.benchmarks.published.engine_memory import SHAPES
 from fcnrt.benchmarks.published.latency import Network
 from fcnrt.benchmarks.published.overhead import measure_overhead
 from fcnrt.benchmarks.published.run import BENCHMARKS, Setup, main, measure
@@ -31,6 +32,7 @@ def setup(tiny_network: Network, tiny_files) -> Setup:
         demo_int8=lambda folder: tiny_network,
         full_width=lambda folder: tiny_network,
         full_width_checkpoint=lambda folder: tiny_files.checkpoint,
+        engine_models=lambda: [tiny_network.onnx_path],
         size=ImageSize(48, 64),
         other_size=ImageSize(32, 80),
         film_frames=2,
@@ -41,6 +43,7 @@ def setup(tiny_network: Network, tiny_files) -> Setup:
     ).repeated(2)
 
 
+@pytest.mark.usefixtures("tensorrt_rtx")
 def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup: Setup, tmp_path: Path) -> None:
     lines: list[str] = []
     names = [name for name in BENCHMARKS if name != "embedding"]  # compiles C++, and has a test of its own
@@ -51,6 +54,8 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "help",
         "first-class-map",
         "installed-size",
+        "self-test",
+        "engine-memory",
         "bench-overhead",
         "demo-48x64",
         "demo-32x80",
@@ -59,19 +64,22 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory",
         "full-width-48x64",
         "full-width-int8-48x64",
+        "full-width-self-test",
         "export-memory",
     ]
     for row in report.rows:
         assert row.scope
         assert row.outcomes
-        count = 1 if row.name == "installed-size" else 2
+        count = {"installed-size": 1, "engine-memory": len(SHAPES)}.get(row.name, 2)
         assert all(len(samples) == count and min(samples) > 0 for samples in row.samples.values())
         assert row.title in render(report)
     targets = {row.name: [outcome.at_least or outcome.at_most for outcome in row.outcomes] for row in report.rows}
     assert targets == {
         "help": [0.2],
         "first-class-map": [0.6],
-        "installed-size": [200.0],
+        "installed-size": [200.0, 200.0],
+        "self-test": [1.0],
+        "engine-memory": [None, None],
         "bench-overhead": [1.0],
         "demo-48x64": [1.5, 2.7],
         "demo-32x80": [None, None],
@@ -80,6 +88,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory": [1.05],
         "full-width-48x64": [1.0],
         "full-width-int8-48x64": [2.0],
+        "full-width-self-test": [None],
         "export-memory": [3.0, None, 2.0],
     }
     assert "help ..." in lines
