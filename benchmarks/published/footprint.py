@@ -24,7 +24,7 @@ def measure_footprint() -> Row:
         title="Installed, to run models on a CPU",
         scope=(
             "files that the installed packages list, in this environment: fcnrt with its extra cpu and everything that "
-            f"they require ({', '.join(sorted(needed))}); what Segmenter alone takes, for frames that are there already "
+            f"they require ({', '.join(sorted(needed))}); what Segmenter alone takes, for frames there already "
             f"({', '.join(sorted(alone))}); torch and torchvision as installed here with everything that they require "
             f"({len(torch)} packages)"
         ),
