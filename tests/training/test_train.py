@@ -168,6 +168,16 @@ def test_loss_that_is_no_number(tmp_path: Path, squares, make_start) -> None:
         train(make_start(), squares, squares, tmp_path, plan)
 
 
+def test_a_network_of_nan_is_never_the_best(tmp_path: Path, squares, make_start) -> None:
+    """Its pixels all get the first class, which would be the highest score of a first validation."""
+    plan = dataclasses.replace(PLAN, recipe=RECIPES["poly"], lr=1e30, epochs=None, steps=1)
+    with pytest.raises(
+        TrainingError, match=r"loss became nan in the validation after step 1\. The learning rate 1e\+30"
+    ):
+        train(make_start(), squares, squares, tmp_path, plan)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_memory_that_is_short(tmp_path: Path, squares, make_start) -> None:
     def fail(step: int, loss: float) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -224,6 +234,26 @@ def test_more_devices_than_there_are(tmp_path: Path, squares, make_start) -> Non
 
     with pytest.raises(DeviceError, match=r"You requested gpu: \[0, 1\] But your machine only has: \[0\]"):
         train(make_start(), squares, squares, tmp_path, PLAN, on_step=fail)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"precision": "fp16"}, "fp16 needs a GPU, and PyTorch has none here; take --precision bf16"),
+        (
+            {"machines": 2},
+            r"nothing says where the other machines of 2 are; start .* with a launcher \(torchrun, SLURM\)",
+        ),
+    ],
+)
+def test_what_lightning_would_change_or_wait_for(
+    tmp_path: Path, squares, make_start, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object], message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(DeviceError, match=message):
+        train(make_start(), squares, squares, tmp_path / "out", dataclasses.replace(PLAN, **asked))
+    assert not (tmp_path / "out").exists()
 
 
 def test_more_devices_than_validation_pictures(tmp_path: Path, squares, make_start) -> None:
