@@ -269,6 +269,13 @@ def test_batches_need_one_size(tmp_path: Path, squares, make_start) -> None:
         train(make_start(), squares, squares, tmp_path, plan)
 
 
+def test_a_batch_too_small_for_batch_normalisation(tmp_path: Path, squares, make_start) -> None:
+    plan = dataclasses.replace(PLAN, batch_size=1, crop=ImageSize(32, 32), epochs=None, steps=1)
+    with pytest.raises(TrainingError, match="one cut-out of 32x32 is a single value to the last layers"):
+        train(make_start(), squares, squares, tmp_path, plan)
+    train(make_start(), squares, squares, tmp_path, dataclasses.replace(plan, crop=ImageSize(32, 33)))
+
+
 def test_void_counts_in_nothing(tmp_path: Path, squares, make_start) -> None:
     """Neither in losses nor in scores; and a picture of void only is no reason for NaN."""
     empty = dataclasses.replace(squares[0], label=np.full_like(squares[0].label, 255), name="empty")
