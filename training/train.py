@@ -20,6 +20,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ..datasets.labeled_image import LabeledImage
 from ..export.reference import normalize_images
@@ -74,7 +75,7 @@ def train(
             says where the other machines are.
         OutputError: If something cannot be written.
         DatasetError: If a picture cannot be read.
-        KeyboardInterrupt: If it is interrupted; it can be resumed from its last validation.
+        KeyboardInterrupt: If it is interrupted or terminated; it can be resumed from its last validation.
     """
     processes = plan.devices * plan.machines
     if len(val_pictures) < processes:  # one without any would not validate, and the others wait for its sums
@@ -109,7 +110,7 @@ def train(
         seed=plan.seed,
         workers=plan.workers,
     )
-    with _quiet_lightning(), _translated_errors(), _interruptible():
+    with _quiet_lightning(), _translated_errors(), _interruptible() as is_interrupted:
         trainer = Trainer(
             default_root_dir=folder,
             accelerator="auto",
@@ -121,7 +122,7 @@ def train(
             # Lightning's epochs are our rounds; the last of a training that goes on may have been a short one.
             max_epochs=rounds_taken + math.ceil((resolved.steps - steps_taken) / resolved.round_steps),
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if find_spec("tensorboard") else False,
-            callbacks=[run, _Steps(on_step)],
+            callbacks=[run, _Steps(on_step, is_interrupted)],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -136,14 +137,17 @@ def train(
 
 
 class _Steps(Callback):
-    """Tells of each step."""
+    """Tells of each step, and stops behind it if the training was interrupted."""
 
-    def __init__(self, on_step: Callable[[int, float], None]) -> None:
+    def __init__(self, on_step: Callable[[int, float], None], is_interrupted: Callable[[], bool]) -> None:
         self._on_step = on_step
+        self._is_interrupted = is_interrupted
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.is_global_zero:
             self._on_step(trainer.global_step, float(outputs["loss"]))
+        if self._is_interrupted():
+            raise KeyboardInterrupt
 
 
 def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | int | float | list[str]]:
@@ -254,13 +258,27 @@ def _translated_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C stay what it is: Lightning turns it into an exit with code 1 and ignores it from then on."""
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C stay what it is; yields a function that tells whether it was pressed.
+
+    Lightning turns it into an exit with code 1 and ignores it from then on, and SIGTERM into one with code 0. Python
+    drops an interruption that comes while objects are deleted, as the processes that read pictures are in each round.
+    """
     handler = signal.getsignal(signal.SIGINT)
+    pressed = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
     try:
-        yield
+        if handler is signal.default_int_handler:
+            with contextlib.suppress(ValueError):  # not the main thread, which alone is interrupted
+                signal.signal(signal.SIGINT, interrupt)
+        yield lambda: pressed
     except SystemExit as exc:
-        if isinstance(exc.__context__, KeyboardInterrupt):
+        if isinstance(exc, SIGTERMException) or isinstance(exc.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from exc
         raise
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import math
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,34 @@ def test_a_resumed_training_is_one_that_was_never_interrupted(recipe: str, tmp_p
     ]
     for name in ("last.safetensors", "best.safetensors"):
         assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_ctrl_c_that_python_drops_stops_behind_the_step(tmp_path: Path, squares, make_start) -> None:
+    """One that comes while an object is deleted, say a reader of pictures at the end of a round, is raised nowhere."""
+    steps: list[int] = []
+
+    def drop(step: int, loss: float) -> None:
+        steps.append(step)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_start(), squares, squares, tmp_path, PLAN, on_step=drop)
+    assert steps == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_terminated_training_is_no_finished_one(tmp_path: Path, squares, make_start) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            make_start(),
+            squares,
+            squares,
+            tmp_path,
+            PLAN,
+            on_step=lambda step, loss: signal.raise_signal(signal.SIGTERM),
+        )
+    assert not (tmp_path / "last.ckpt").exists()
 
 
 def test_a_longer_training_goes_on_behind_a_short_last_round(tmp_path: Path, squares, make_start) -> None:
