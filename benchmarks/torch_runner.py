@@ -11,6 +11,8 @@ from torch import nn
 
 from ..export.reference import normalize
 from ..fcn_models.preprocessing import Preprocessing
+from ..runtime.errors import DeviceError
+from ..runtime.runners.device import Device
 
 
 class TorchRunner:
@@ -73,3 +75,17 @@ class TorchRunner:
     def _input(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         x = normalize(frames, self._preprocessing).to(self._device, self._dtype)
         return x.contiguous(memory_format=self._memory_format)
+
+
+def torch_device(text: str) -> str:
+    """PyTorch's name of the device written as ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if it has one.
+
+    Raises:
+        DeviceError: If PyTorch has no such device.
+    """
+    device = Device.parse(text)
+    if device is None:
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.kind == "cuda" and device.index >= torch.cuda.device_count():
+        raise DeviceError(f"PyTorch has no {device} here; take --device cpu, or see fcnrt doctor")
+    return str(device)

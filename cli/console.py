@@ -42,8 +42,11 @@ def download_bar() -> Iterator[Callable[[int, int | None], None]]:
 
 
 @contextmanager
-def fraction_bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar of work whose steps cannot be counted; yields a function of (fraction done, what is being done)."""
+def fraction_bar(label: str, *, shown: bool = True) -> Iterator[Callable[[float, str], None]]:
+    """A bar of work whose steps cannot be counted; yields a function of (fraction done, what is being done).
+
+    Not `shown`: for all but the first of several processes.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -55,6 +58,6 @@ def fraction_bar(label: str) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bars:
         task = bars.add_task("", total=1.0, label=label)
         yield lambda fraction, text: bars.update(task, completed=fraction, description=text)

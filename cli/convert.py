@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from .loading import ClassesOption, VariantName, load_file
+from .loading import ClassesOption, VariantOption, load_file
 
 
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="Weights of any supported layout (fcnrt info CHECKPOINT).")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.safetensors", help="File to write.")],
-    variant: Annotated[
-        VariantName | None, typer.Option(help="Network, if the checkpoint does not tell.", show_default=False)
-    ] = None,
+    variant: VariantOption = None,
     classes: ClassesOption = None,
 ) -> None:
     """Write a checkpoint as safetensors that needs no options: variant, pre-processing and classes are in it."""

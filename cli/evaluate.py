@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .loading import AlignName, ApproximateAlignOption, ClassesOption, VariantName, load_file
+from .loading import AlignOption, ApproximateAlignOption, ClassesOption, NumClassesOption, VariantOption, load_file
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
     from ..runtime.segmenter import Segmenter
 
-_MODEL_SUFFIXES = (".onnx", ".engine", ".plan", ".trt")
 _PERCENT_METRICS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
@@ -47,16 +46,9 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the confusion matrix.", show_default=False)
     ] = None,
-    variant: Annotated[
-        VariantName | None, typer.Option(help="Network, if the checkpoint does not say.", show_default=False)
-    ] = None,
-    num_classes: Annotated[
-        int | None, typer.Option(min=2, max=256, help="Number of classes, if the checkpoint does not say.")
-    ] = None,
-    align: Annotated[
-        AlignName | None,
-        typer.Option(help="Padding scheme; chosen by the checkpoint's origin unless given.", show_default=False),
-    ] = None,
+    variant: VariantOption = None,
+    num_classes: NumClassesOption = None,
+    align: AlignOption = None,
     approximate_align: ApproximateAlignOption = False,
     classes: ClassesOption = None,
     trust: TrustOption = False,
@@ -65,7 +57,9 @@ def evaluate(
 
     Both go through the same code, at the size of the labels, so that the figures can be compared.
     """
-    is_model = network.suffix in _MODEL_SUFFIXES
+    from ..runtime.runners.opening import ENGINE_SUFFIXES
+
+    is_model = network.suffix in {".onnx", *ENGINE_SUFFIXES}
     if is_model and (variant or num_classes or align or approximate_align or classes):
         raise typer.BadParameter(
             "--variant, --num-classes, --align, --approximate-align and --classes are for checkpoints; "

@@ -11,9 +11,10 @@ import typer
 
 from ..runtime.spec import OutputName
 from .loading import (
-    AlignName,
+    AlignOption,
     ApproximateAlignOption,
     ClassesOption,
+    NumClassesOption,
     VariantName,
     WeightsName,
     fetch_weights,
@@ -53,13 +54,8 @@ def export(
             "on COCO, or an ImageNet-trained VGG16 to start training from."
         ),
     ] = None,
-    num_classes: Annotated[
-        int | None, typer.Option(min=2, max=256, help="Number of classes, if the weights do not say.")
-    ] = None,
-    align: Annotated[
-        AlignName | None,
-        typer.Option(help="Padding scheme; chosen by the checkpoint's origin unless given.", show_default=False),
-    ] = None,
+    num_classes: NumClassesOption = None,
+    align: AlignOption = None,
     approximate_align: ApproximateAlignOption = False,
     classes: ClassesOption = None,
     precision: Annotated[

@@ -27,6 +27,16 @@ VariantName = Literal[
 AlignName = Literal["same", "caffe"]
 WeightsName = Literal["vgg16-imagenet", "voc", "voc-caffe", "voc-chainer", "coco"]
 
+VariantOption = Annotated[
+    VariantName | None, typer.Option(help="Network, if the checkpoint does not say.", show_default=False)
+]
+NumClassesOption = Annotated[
+    int | None, typer.Option(min=2, max=256, help="Number of classes, if the weights do not say.")
+]
+AlignOption = Annotated[
+    AlignName | None,
+    typer.Option(help="Padding scheme; chosen by the checkpoint's origin unless given.", show_default=False),
+]
 ClassesOption = Annotated[
     Path | None,
     typer.Option(help="Text file with the names of the classes, one per line: NAME or NAME #rrggbb.", dir_okay=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -109,7 +110,7 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides on everything random.")] = 0,
     precision: Annotated[
-        PrecisionName, typer.Option(help="What convolutions compute in; bf16 and fp16 are mixed precision.")
+        PrecisionName, typer.Option(help="What convolutions compute in; bf16 and fp16 (GPUs only) are mixed precision.")
     ] = "fp32",
     devices: Annotated[int, typer.Option(min=1, help="GPUs of this machine (CPU processes without any).")] = 1,
     machines: Annotated[
@@ -138,9 +139,11 @@ def train(
     from ..training.run_folder import STATE
     from ..training.train import train as run_training
 
+    # Of several processes one checks the pictures, shows bars and tells how it goes.
+    is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set from outside, when Lightning is imported
     tell = rank_zero_only(say)
     train_pictures, val_pictures, names, palette = _open(data, classes, train_split, val_split, sbd)
-    with status("loading weights"):
+    with status("loading weights") if is_first else nullcontext():
         start = _start(init, variant, names, palette, width=width, fc_channels=fc_channels, seed=seed)
     plan = Plan(
         recipe=RECIPES[recipe or ("scratch" if init == _NONE else "poly")],
@@ -159,9 +162,10 @@ def train(
     resolved = plan.resolved(start, len(train_pictures))
     tell(f"{variant} · {len(names)} classes · {start.origin}")
     tell(f"  recipe    {_describe(plan, resolved)}")
-    tell(f"  pictures  {_survey(train_pictures, val_pictures, names)}")
+    if is_first:
+        say(f"  pictures  {_survey(train_pictures, val_pictures, names)}")
     try:
-        with fraction_bar("training") as bar:
+        with fraction_bar("training", shown=is_first) as bar:
             run_training(
                 start,
                 train_pictures,
@@ -240,11 +244,18 @@ def _start(
 
 
 def _describe(plan: Plan, resolved: Resolved) -> str:
-    cut = "whole pictures" if resolved.crop is None else f"cut-outs of {resolved.crop}"
+    if resolved.crop is None:
+        batch = "one whole picture"
+    else:
+        batch = f"{resolved.batch_size} cut-out{'s' * (resolved.batch_size > 1)} of {resolved.crop}"
     return (
-        f"{plan.recipe.name} · {resolved.steps:,} steps of {resolved.batch_size} {cut} · "
-        f"learning rate {resolved.lr:g} · validation every {resolved.round_steps:,} steps"
+        f"{plan.recipe.name} · {_steps(resolved.steps)} of {batch} · learning rate {resolved.lr:g} · validation every "
+        f"{_steps(resolved.round_steps)}"
     )
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _survey(train_pictures: LabeledFiles, val_pictures: LabeledFiles, names: Sequence[str]) -> str:

@@ -98,11 +98,7 @@ class FCNTraining(LightningModule):
         images, labels, names = batch
         total, pixels = _loss(self._logits(images), labels)
         value = total.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss became {value} in step {self.global_step + 1}, on {', '.join(names)}. The learning rate "
-                f"{self._lr:g} is too high for these weights: try --lr {self._lr / 10:g}"
-            )
+        self._check_finite(value, f"in step {self.global_step + 1}, on {', '.join(names)}")
         self._train_loss += value
         self._train_pixels += pixels
         # A batch may be all void; the mean of no pixels would be NaN.
@@ -131,6 +127,8 @@ class FCNTraining(LightningModule):
             counts = torch.from_numpy(self._confusion.counts).to(self.device)
             self._confusion.counts = reduce(counts, reduce_op="sum").cpu().numpy()
         train_loss, train_pixels, val_loss, val_pixels = sums
+        # Before anything is written: all pixels of such a network get the first class, which may be the best so far.
+        self._check_finite(val_loss, f"in the validation after step {self.global_step}")
         self.round = Round(
             step=self.global_step,
             epoch=self.global_step / self._steps_per_epoch,
@@ -146,6 +144,13 @@ class FCNTraining(LightningModule):
     def predict(self, images: torch.Tensor) -> torch.Tensor:
         """Class of each pixel, (N, H, W), of images, uint8 (N, 3, H, W)."""
         return self._logits(images.to(self.device)).argmax(1)
+
+    def _check_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} {where}. The learning rate {self._lr:g} is too high for these weights: try "
+                f"--lr {self._lr / 10:g}"
+            )
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         # Losses and scores are computed in float32, whatever precision the convolutions have.

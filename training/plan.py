@@ -12,6 +12,8 @@ from .start import Start
 
 PrecisionName = Literal["fp32", "bf16", "fp16"]
 
+_STRIDE = 32  # pixels per value, in each direction, behind the five poolings
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -49,13 +51,19 @@ class Plan:
         """The plan with nothing left open.
 
         Raises:
-            TrainingError: If pictures of different sizes were to share a batch.
+            TrainingError: If pictures of different sizes were to share a batch, or if a batch is too small for batch
+                normalisation.
         """
         recipe = self.recipe
         batch_size, crop = self.batch_size or recipe.batch_size, self.crop or recipe.crop
         if crop is None and batch_size > 1:
             raise TrainingError(
                 f"a batch of {batch_size} pictures must be of one size: give --crop HxW, or --batch-size 1"
+            )
+        if recipe.batch_norm and crop is not None and batch_size == 1 and max(crop.height, crop.width) <= _STRIDE:
+            raise TrainingError(
+                f"one cut-out of {crop} is a single value to the last layers, and batch normalisation needs more; take "
+                "a larger --crop or --batch-size"
             )
         per_epoch = picture_count / (batch_size * self.devices * self.machines)
         steps = self.steps or max(1, round((self.epochs or 1) * per_epoch))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ..datasets.labeled_image import LabeledImage
 from ..export.reference import normalize_images
@@ -67,10 +71,11 @@ def train(
         TrainingError: If the loss is no longer a number, if memory is short, if there are fewer validation pictures
             than devices, if there is nothing to resume, or if there is a training in the folder that is not to be
             resumed.
-        DeviceError: If there are not as many devices as asked for, or they do not have the precision.
+        DeviceError: If there are not as many devices as asked for, if they do not have the precision, or if nothing
+            says where the other machines are.
         OutputError: If something cannot be written.
         DatasetError: If a picture cannot be read.
-        KeyboardInterrupt: If it is interrupted; it can be resumed from its last validation.
+        KeyboardInterrupt: If it is interrupted or terminated; it can be resumed from its last validation.
     """
     processes = plan.devices * plan.machines
     if len(val_pictures) < processes:  # one without any would not validate, and the others wait for its sums
@@ -80,7 +85,7 @@ def train(
         )
     resolved = plan.resolved(start, len(train_pictures))
     run = RunFolder(folder, start, val_pictures, settings=_settings(start, plan, resolved), on_round=on_round)
-    steps_taken, rounds_taken = _prepare(folder, run, resolved, resume=resume)
+    steps_taken, rounds_taken = _taken(folder, run, resolved, resume=resume)
     recipe = plan.recipe
     augmentation = Augmentation(crop=resolved.crop, scales=recipe.scales, mirrored=recipe.mirrored)
     start.network.dropout.p = recipe.dropout
@@ -105,7 +110,7 @@ def train(
         seed=plan.seed,
         workers=plan.workers,
     )
-    with _quiet_lightning(), _translated_errors(), _interruptible():
+    with _quiet_lightning(), _translated_errors(), _interruptible() as is_interrupted:
         trainer = Trainer(
             default_root_dir=folder,
             accelerator="auto",
@@ -115,9 +120,9 @@ def train(
             strategy=DDPStrategy(broadcast_buffers=False) if processes > 1 else "auto",
             precision=_PRECISIONS[plan.precision],
             # Lightning's epochs are our rounds; the last of a training that goes on may have been a short one.
-            max_epochs=rounds_taken - (steps_taken - resolved.steps) // resolved.round_steps,
+            max_epochs=rounds_taken + math.ceil((resolved.steps - steps_taken) / resolved.round_steps),
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if find_spec("tensorboard") else False,
-            callbacks=[run, _Steps(on_step)],
+            callbacks=[run, _Steps(on_step, is_interrupted)],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -125,19 +130,24 @@ def train(
             reload_dataloaders_every_n_epochs=1,
             log_every_n_steps=1,
         )
+        _check_devices(trainer, plan)
+        _make_folder(folder)
         trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
     return run.history
 
 
 class _Steps(Callback):
-    """Tells of each step."""
+    """Tells of each step, and stops behind it if the training was interrupted."""
 
-    def __init__(self, on_step: Callable[[int, float], None]) -> None:
+    def __init__(self, on_step: Callable[[int, float], None], is_interrupted: Callable[[], bool]) -> None:
         self._on_step = on_step
+        self._is_interrupted = is_interrupted
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.is_global_zero:
             self._on_step(trainer.global_step, float(outputs["loss"]))
+        if self._is_interrupted():
+            raise KeyboardInterrupt
 
 
 def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | int | float | list[str]]:
@@ -154,14 +164,15 @@ def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | i
         "lr": resolved.lr,
         "batch size": resolved.batch_size,
         "crop": str(resolved.crop),
+        "precision": plan.precision,
         "devices": plan.devices * plan.machines,
         "steps between validations": resolved.round_steps,
         "seed": plan.seed,
     }
 
 
-def _prepare(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> tuple[int, int]:
-    """Make the folder, and check that it is what is asked for; steps and rounds that were taken already."""
+def _taken(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> tuple[int, int]:
+    """Steps and rounds that were taken already; checks that the folder holds what is asked for."""
     if resume:
         done, rounds = run.check_resumable()
         if done >= resolved.steps:
@@ -172,11 +183,27 @@ def _prepare(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) 
         return done, rounds
     if (folder / STATE).exists():
         raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
+    return 0, 0
+
+
+def _check_devices(trainer: Trainer, plan: Plan) -> None:
+    """Refuse what Lightning would wait for without end, or quietly do in another way."""
+    if plan.precision == "fp16" and trainer.strategy.root_device.type == "cpu":
+        raise DeviceError("fp16 needs a GPU, and PyTorch has none here; take --precision bf16")
+    strategy = trainer.strategy
+    without_launcher = isinstance(strategy, DDPStrategy) and type(strategy.cluster_environment) is LightningEnvironment
+    if plan.machines > 1 and without_launcher and "MASTER_ADDR" not in os.environ:
+        raise DeviceError(
+            f"nothing says where the other machines of {plan.machines} are; start the command on each with a launcher "
+            "(torchrun, SLURM), or leave --machines out"
+        )
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc
-    return 0, 0
 
 
 def _statistics_images(
@@ -231,13 +258,27 @@ def _translated_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C stay what it is: Lightning turns it into an exit with code 1 and ignores it from then on."""
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C stay what it is; yields a function that tells whether it was pressed.
+
+    Lightning turns it into an exit with code 1 and ignores it from then on, and SIGTERM into one with code 0. Python
+    drops an interruption that comes while objects are deleted, as the processes that read pictures are in each round.
+    """
     handler = signal.getsignal(signal.SIGINT)
+    pressed = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
     try:
-        yield
+        if handler is signal.default_int_handler:
+            with contextlib.suppress(ValueError):  # not the main thread, which alone is interrupted
+                signal.signal(signal.SIGINT, interrupt)
+        yield lambda: pressed
     except SystemExit as exc:
-        if isinstance(exc.__context__, KeyboardInterrupt):
+        if isinstance(exc, SIGTERMException) or isinstance(exc.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from exc
         raise
     finally:

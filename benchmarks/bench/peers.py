@@ -39,7 +39,7 @@ def open_checkpoint(
         stack: Closes them in the end.
         path: The checkpoint.
         model_spec: What its export says about the network.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; PyTorch runs on the CPU if it cannot use CUDA.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if PyTorch has one.
         peers: Whether to open others than PyTorch eager.
         folder: Where their files are written.
 
@@ -48,9 +48,11 @@ def open_checkpoint(
 
     Raises:
         CheckpointError: If the file is no checkpoint of such a network.
+        DeviceError: If PyTorch has no such device.
     """
     from ...fcn_models.checkpoint import load_checkpoint
     from ...fcn_models.infer_size import at_infer_size
+    from ..torch_runner import torch_device
 
     align = None if model_spec.align == "native" else model_spec.align
     checkpoint = at_infer_size(
@@ -58,7 +60,7 @@ def open_checkpoint(
         model_spec.infer_size,
     )
     spec = spec_of(checkpoint)
-    place = _torch_device(device)
+    place = torch_device(device)
     reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)
     entries, notes = [_entry(stack, PYTORCH, reference)], []
     if peers:
@@ -118,16 +120,6 @@ def spec_of(checkpoint: Checkpoint) -> ModelSpec:
         fcnrt_version=version("fcnrt"),
         infer_size=infer_size_of(checkpoint.model),
     )
-
-
-def _torch_device(device: str) -> str:
-    import torch
-
-    if device == "cpu":
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda:0" if device in ("auto", "cuda") else device
-    return "cpu"
 
 
 def _size_with_parts(path: Path) -> int:

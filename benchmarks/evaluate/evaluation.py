@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from ...datasets.confusion import ConfusionMatrix
 from ...datasets.labeled_image import LabeledImage
 from ...runtime.atomic import atomic_path
-from ...runtime.errors import DeviceError
-from ...runtime.runners.device import Device
 from ...runtime.segmenter import Segmenter
 from ..bench.tables import Table
 from ..route_runner import RouteRunner
@@ -101,9 +99,9 @@ def open_checkpoint_segmenter(checkpoint: Checkpoint, *, device: str) -> Segment
     """
     from ...fcn_models.preprocessing import PREPROCESSING
     from ..bench.peers import spec_of
-    from ..torch_runner import TorchRunner
+    from ..torch_runner import TorchRunner, torch_device
 
-    place = _torch_device(device)
+    place = torch_device(device)
     route = TorchRunner(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], device=place)
     return Segmenter(RouteRunner(route, spec_of(checkpoint), backend="pytorch", device=place))
 
@@ -127,17 +125,6 @@ def evaluate(
         confusion.update(picture.label, segmenter(_frame(picture.image, segmenter)))
         on_picture()
     return confusion
-
-
-def _torch_device(text: str) -> str:
-    import torch
-
-    device = Device.parse(text)
-    if device is None:
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if device.kind == "cuda" and device.index >= torch.cuda.device_count():
-        raise DeviceError(f"PyTorch has no {device} here; take --device cpu, or see fcnrt doctor")
-    return str(device)
 
 
 def _frame(image: NDArray[np.uint8], segmenter: Segmenter) -> NDArray[np.uint8]:

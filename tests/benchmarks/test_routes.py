@@ -5,19 +5,20 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from fcnrt.benchmarks.published.latency import FCNRT, PYTORCH, USUAL_ROUTE, Network, compare_routes
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.benchmarks.route import Route, require_agreement
 from fcnrt.benchmarks.timing import WarmUp
-from fcnrt.benchmarks.torch_runner import TorchRunner
+from fcnrt.benchmarks.torch_runner import TorchRunner, torch_device
 from fcnrt.benchmarks.usual_route import UsualRoute
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.reference import reference_logits
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
-from fcnrt.runtime.errors import ParityError
+from fcnrt.runtime.errors import DeviceError, ParityError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 
@@ -126,3 +127,15 @@ def test_int8_may_differ_a_little_and_not_more(tiny_network: Network) -> None:
         require_agreement({"few": lambda _: few}, frame, logits)
     with pytest.raises(ParityError, match="many disagrees with PyTorch on"):
         require_agreement({"many": lambda _: many}, frame, logits, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "given"), [(0, "auto", "cpu"), (2, "auto", "cuda:0"), (2, "cuda:1", "cuda:1")]
+)
+def test_the_device_of_pytorch(monkeypatch: pytest.MonkeyPatch, count: int, asked: str, given: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert torch_device(asked) == given
+    assert torch_device("cpu") == "cpu"
+    with pytest.raises(DeviceError, match="PyTorch has no cuda:2 here; take --device cpu"):
+        torch_device("cuda:2")

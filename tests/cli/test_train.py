@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from lightning.pytorch.utilities import rank_zero_only
 
 from fcnrt.cli import train as command
 from fcnrt.datasets.voc_writer import write_voc
@@ -78,7 +81,7 @@ def test_from_own_pictures_to_a_class_map(fcnrt, discs: Path, tmp_path: Path) ->
         "train", *stage, "--init", out / "best.safetensors", "--crop", "48x48", "--steps", "1", "-o", tmp_path / "next"
     )
     assert code == 0, err
-    assert err.startswith("fcn8s · 2 classes · best.safetensors; score_pool3 at zero\n  recipe    poly · 1 steps of 8")
+    assert err.startswith("fcn8s · 2 classes · best.safetensors; score_pool3 at zero\n  recipe    poly · 1 step of 8")
 
 
 def test_voc_and_sbd_by_lists_of_their_own(fcnrt, tmp_path: Path) -> None:
@@ -112,6 +115,23 @@ def test_portraits_know_their_classes(fcnrt, tmp_path: Path) -> None:
     code, out, _ = fcnrt("info", tmp_path / "out" / "best.safetensors")
     assert "background" in out
     assert "person" in out
+
+
+def test_of_several_processes_the_first_alone_checks_and_talks(
+    fcnrt, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[tuple[str, bool]] = []
+
+    @contextmanager
+    def recorded(label: str, *, shown: bool = True) -> Iterator[Callable[[float, str], None]]:
+        bars.append((label, shown))
+        yield lambda fraction, text: None
+
+    monkeypatch.setattr(command, "fraction_bar", recorded)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    arguments = ("train", "--data", discs, "--classes", tmp_path / "classes.txt", *SLIM, "-o", tmp_path / "out")
+    assert fcnrt(*arguments, "--steps", "1") == (0, "", "")
+    assert bars == [("training", False)]
 
 
 def test_interrupted(fcnrt, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

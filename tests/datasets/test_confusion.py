@@ -45,6 +45,14 @@ def test_one_matrix_over_everything_is_not_the_mean_of_parts() -> None:
     assert whole.mean_iou() == pytest.approx((3 / 4 + 4 / 5) / 2)
 
 
+def test_a_pixel_more_counts_beyond_what_float32_tells_apart() -> None:
+    confusion = matrix([0], [0], 2)
+    confusion.counts[0, 0] = 2**24  # 80 pictures of VOC's size; there float32 has the same number for one more
+    confusion += matrix([0], [0], 2)
+    confusion.update(np.array([0, 1], np.uint8), np.array([0, 1], np.uint8))
+    assert confusion.counts.tolist() == [[2**24 + 2, 0], [0, 1]]
+
+
 def test_nothing_counted_is_nan() -> None:
     assert math.isnan(ConfusionMatrix(3).mean_iou())
     assert math.isnan(ConfusionMatrix(3).pixel_accuracy())

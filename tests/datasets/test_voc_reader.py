@@ -44,6 +44,15 @@ def test_pictures_and_labels_are_read(voc: Path) -> None:
     np.testing.assert_array_equal(picture.label, LABEL)
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK"])
+def test_pictures_are_rgb_whatever_their_file_is(voc: Path, mode: str) -> None:
+    picture = Image.new("RGB", (4, 3), (204, 204, 204)).convert(mode)  # a colour of the web palette
+    picture.save(voc / "JPEGImages" / "a.jpg", format="PNG" if mode == "P" else "JPEG")
+    image = VocSegmentation(voc, "val")[0].image
+    assert image.shape == (3, 4, 3)
+    np.testing.assert_allclose(image, 204, atol=2)
+
+
 def test_blank_lines_are_skipped(voc: Path) -> None:
     assert [picture.name for picture in VocSegmentation(voc, "train")] == ["b", "a"]
 

@@ -77,6 +77,15 @@ def test_scaling_keeps_the_aspect_and_makes_no_new_labels(picture: LabeledImage)
     assert 50 < max(heights) <= 60
 
 
+def test_scaling_interpolates_pictures_and_not_labels(picture: LabeledImage) -> None:
+    in_between = 0
+    for seed in SEEDS:
+        image, label = Augmentation(crop=None, scales=(1.5, 2.0))(picture, seed)
+        assert set(label.unique().tolist()) == {0, 1, 2, 3, 255}
+        in_between += len(set(image[0].unique().tolist()) - {0, 40, 80, 120, 200})
+    assert in_between > 10 * len(SEEDS)
+
+
 def test_scaling_does_not_move_the_label_against_the_picture() -> None:
     """Half a pixel at every border is what taking the corner of each pixel, instead of its middle, comes to."""
     label = np.broadcast_to(np.arange(200, dtype=np.uint8), (40, 200))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import math
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,34 @@ def test_a_resumed_training_is_one_that_was_never_interrupted(recipe: str, tmp_p
         assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_ctrl_c_that_python_drops_stops_behind_the_step(tmp_path: Path, squares, make_start) -> None:
+    """One that comes while an object is deleted, say a reader of pictures at the end of a round, is raised nowhere."""
+    steps: list[int] = []
+
+    def drop(step: int, loss: float) -> None:
+        steps.append(step)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_start(), squares, squares, tmp_path, PLAN, on_step=drop)
+    assert steps == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_terminated_training_is_no_finished_one(tmp_path: Path, squares, make_start) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            make_start(),
+            squares,
+            squares,
+            tmp_path,
+            PLAN,
+            on_step=lambda step, loss: signal.raise_signal(signal.SIGTERM),
+        )
+    assert not (tmp_path / "last.ckpt").exists()
+
+
 def test_a_longer_training_goes_on_behind_a_short_last_round(tmp_path: Path, squares, make_start) -> None:
     plan = dataclasses.replace(PLAN, recipe=CALM, epochs=None, steps=4, validate_every=3)
     train(make_start(), squares, squares, tmp_path, plan)
@@ -166,6 +196,16 @@ def test_loss_that_is_no_number(tmp_path: Path, squares, make_start) -> None:
         match=r"loss became (nan|inf) in step \d+, on square\d\. The learning rate 1e\+30 is too .*--lr 1e\+29",
     ):
         train(make_start(), squares, squares, tmp_path, plan)
+
+
+def test_a_network_of_nan_is_never_the_best(tmp_path: Path, squares, make_start) -> None:
+    """Its pixels all get the first class, which would be the highest score of a first validation."""
+    plan = dataclasses.replace(PLAN, recipe=RECIPES["poly"], lr=1e30, epochs=None, steps=1)
+    with pytest.raises(
+        TrainingError, match=r"loss became nan in the validation after step 1\. The learning rate 1e\+30"
+    ):
+        train(make_start(), squares, squares, tmp_path, plan)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_that_is_short(tmp_path: Path, squares, make_start) -> None:
@@ -226,6 +266,26 @@ def test_more_devices_than_there_are(tmp_path: Path, squares, make_start) -> Non
         train(make_start(), squares, squares, tmp_path, PLAN, on_step=fail)
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"precision": "fp16"}, "fp16 needs a GPU, and PyTorch has none here; take --precision bf16"),
+        (
+            {"machines": 2},
+            r"nothing says where the other machines of 2 are; start .* with a launcher \(torchrun, SLURM\)",
+        ),
+    ],
+)
+def test_what_lightning_would_change_or_wait_for(
+    tmp_path: Path, squares, make_start, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object], message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(DeviceError, match=message):
+        train(make_start(), squares, squares, tmp_path / "out", dataclasses.replace(PLAN, **asked))
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_devices_than_validation_pictures(tmp_path: Path, squares, make_start) -> None:
     plan = dataclasses.replace(PLAN, devices=2, machines=3)
     with pytest.raises(TrainingError, match="5 validation pictures cannot be shared among 6 devices; take fewer --dev"):
@@ -237,6 +297,13 @@ def test_batches_need_one_size(tmp_path: Path, squares, make_start) -> None:
     plan = dataclasses.replace(PLAN, recipe=RECIPES["paper"], crop=None)
     with pytest.raises(TrainingError, match="a batch of 2 pictures must be of one size: give --crop HxW"):
         train(make_start(), squares, squares, tmp_path, plan)
+
+
+def test_a_batch_too_small_for_batch_normalisation(tmp_path: Path, squares, make_start) -> None:
+    plan = dataclasses.replace(PLAN, batch_size=1, crop=ImageSize(32, 32), epochs=None, steps=1)
+    with pytest.raises(TrainingError, match="one cut-out of 32x32 is a single value to the last layers"):
+        train(make_start(), squares, squares, tmp_path, plan)
+    train(make_start(), squares, squares, tmp_path, dataclasses.replace(plan, crop=ImageSize(32, 33)))
 
 
 def test_void_counts_in_nothing(tmp_path: Path, squares, make_start) -> None:
