@@ -93,7 +93,7 @@ def load_checkpoint(
         source=imported.source,
         sha256=sha256_of(path),
         approximated_align=imported.approximated_align,
-        assumption=imported.assumption,
+        assumption="; ".join(filter(None, (file.choice, imported.assumption))) or None,
     )
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from ..runtime.errors import CheckpointError
 from .caffe_file import read_caffe_file
 from .chainer_file import read_chainer_file
+from .state_dict import find_state_dict, unwrap
 
 METADATA_KEY = "fcnrt.checkpoint"
 """Name under which a checkpoint written by fcnrt holds its description (JSON)."""
@@ -25,11 +26,13 @@ METADATA_KEY = "fcnrt.checkpoint"
 CAFFE_ORIGIN = "Caffe model layout"
 """`CheckpointFile.origin` of Caffe's own files, which have every layer with weights, scales included."""
 
-# Where training scripts keep the state dict among epoch, optimiser state and so on.
-_STATE_DICT_KEYS = ("model_state_dict", "state_dict", "model")
+TRAINING_KEY = "fcnrt"
+"""Name under which the state of a training by fcnrt holds its settings."""
+
 _OLD_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # first in what torch.save wrote before version 1.6
 _MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; limit of the format
 _HEAD = 32  # bytes that tell the formats apart
+_NUMBERS = "?bBhHiIlLqQefd"  # NumPy's types of numbers; objects are none
 _HASH_BLOCK = 1 << 20  # bytes
 
 
@@ -42,12 +45,14 @@ class CheckpointFile:
         metadata: fcnrt's own description of the weights, JSON, if the file has one.
         arch: Name of the architecture as a training script noted it, if it did.
         origin: What messages call the layout, where the format tells more than the tensors' names.
+        choice: What was taken and what was not, where the file has more than one network.
     """
 
     tensors: dict[str, torch.Tensor]
     metadata: str | None = None
     arch: str | None = None
     origin: str | None = None
+    choice: str | None = None
 
 
 def read_checkpoint_file(path: Path) -> CheckpointFile:
@@ -118,7 +123,8 @@ def _read_safetensors(path: Path, size: int) -> CheckpointFile:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as exc:
         raise _damaged(path, size) from exc
-    return CheckpointFile(_without_prefix(tensors), metadata.get(METADATA_KEY))
+    found = unwrap(tensors, path.name)
+    return CheckpointFile(found.tensors, metadata.get(METADATA_KEY), choice=found.choice)
 
 
 def _is_numpy_archive(path: Path, size: int) -> bool:
@@ -148,7 +154,7 @@ def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
         if unsafe is not None:
             raise CheckpointError(
                 f"{path.name} refused: contains {unsafe[1]}, which is code; only tensors are loaded. "
-                "If it is a model saved whole, save its state_dict() instead."
+                "Save the state_dict() of the model by itself instead."
             ) from exc
         raise _damaged(path, size) from exc
 
@@ -156,8 +162,9 @@ def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
 def _harmless_globals() -> list[Any]:
     """What training scripts keep beside the weights, and PyTorch takes for code although it only holds values.
 
-    Pickles of ``np.float64``, the best score so far, refer to the first four; the two names of one function are those
-    of NumPy 2 and NumPy 1. torchvision's reference scripts keep their command line as an ``argparse.Namespace``.
+    Pickles of NumPy's numbers, the best score so far for example, refer to all but the last; the two names of one
+    function are those of NumPy 2 and NumPy 1. torchvision's reference scripts keep their command line as an
+    ``argparse.Namespace``.
     """
     # Where the function lives depends on the installed NumPy, too.
     core = np._core if hasattr(np, "_core") else np.core
@@ -166,7 +173,7 @@ def _harmless_globals() -> list[Any]:
         (scalar, "numpy._core.multiarray.scalar"),
         (scalar, "numpy.core.multiarray.scalar"),
         np.dtype,
-        type(np.dtype(np.float64)),
+        *{type(np.dtype(kind)) for kind in _NUMBERS},
         argparse.Namespace,
     ]
 
@@ -174,29 +181,18 @@ def _harmless_globals() -> list[Any]:
 def _from_torch(content: object, path: Path) -> CheckpointFile:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path.name} holds a {type(content).__name__}, not a state dict")
-    state: Mapping[Any, Any] = content
-    for key in _STATE_DICT_KEYS:
-        if isinstance(content.get(key), Mapping):
-            state = content[key]
-            break
-    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        entries = ", ".join(str(name) for name in list(state)[:5]) or "nothing"
+    if isinstance(content.get(TRAINING_KEY), Mapping):
         raise CheckpointError(
-            f"{path.name} holds no weights: found {entries}; "
-            f"expected tensors, or a state dict under {', '.join(_STATE_DICT_KEYS[:-1])} or {_STATE_DICT_KEYS[-1]}"
+            f"{path.name} is the state of a training, to resume it; its weights are in the .safetensors files beside it"
         )
+    found = find_state_dict(content, path.name)
     metadata, arch = content.get(METADATA_KEY), content.get("arch")
     return CheckpointFile(
-        _without_prefix({str(name): tensor for name, tensor in tensors.items()}),
+        found.tensors,
         metadata if isinstance(metadata, str) else None,
         arch if isinstance(arch, str) else None,
+        choice=found.choice,
     )
-
-
-def _without_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    # DataParallel puts its own name before all others.
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def _damaged(path: Path, size: int) -> CheckpointError:

@@ -140,8 +140,15 @@ _UNSUPPORTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("features.0.weight", "features.1.running_mean"), "torchvision VGG with batch normalisation"),
     (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "torchvision ResNet classifier"),
 )
+_VGG = ("features.0.weight", "classifier.6.weight")
 _KNOWN = ", ".join(dict.fromkeys(layout.name for layout in (PYTORCH_FCN, VGG16, *NATIVE_LAYOUTS)))
 _LISTED_KEYS = 5
+
+
+def is_known(keys: Collection[str]) -> bool:
+    """Whether these are names of a known project's tensors, supported or not."""
+    known = (*_SUPPORTED, *_UNSUPPORTED, *((native.markers, native) for native in NATIVE_LAYOUTS), (_VGG, VGG16))
+    return any(all(marker in keys for marker in markers) for markers, _ in known)
 
 
 def recognise(keys: Collection[str], file_name: str) -> Layout | NativeLayout:
@@ -163,7 +170,7 @@ def recognise(keys: Collection[str], file_name: str) -> Layout | NativeLayout:
     for markers, lineage in _UNSUPPORTED:
         if all(marker in keys for marker in markers):
             raise _unsupported(file_name, lineage)
-    if "features.0.weight" in keys and "classifier.6.weight" in keys:
+    if all(marker in keys for marker in _VGG):
         return _vgg(keys, file_name)
     first = ", ".join(sorted(keys)[:_LISTED_KEYS])
     raise CheckpointError(

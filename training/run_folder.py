@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from ..datasets.labeled_image import LabeledImage
 from ..fcn_models.checkpoint import save_checkpoint
+from ..fcn_models.checkpoint_file import TRAINING_KEY
 from ..runtime.atomic import atomic_path
 from ..runtime.errors import OutputError, TrainingError
 from .augmentation import as_tensors
@@ -29,7 +30,6 @@ STATE = "last.ckpt"
 HISTORY, CURVES, SAMPLES = "history.csv", "history.png", "samples.png"
 
 _SAMPLE_COUNT = 4
-_KEY = "fcnrt"  # under which a trainer's state holds what is in `_Record`
 
 Settings = Mapping[str, "str | int | float | list[str]"]
 
@@ -92,11 +92,11 @@ class RunFolder(Checkpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the history and the settings to a trainer's state."""
         rounds = [dataclasses.asdict(entry) for entry in self.history]
-        checkpoint[_KEY] = {"settings": dict(self._settings), "history": rounds}
+        checkpoint[TRAINING_KEY] = {"settings": dict(self._settings), "history": rounds}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take the history over from a trainer's state."""
-        self.history = [Round(**entry) for entry in checkpoint[_KEY]["history"]]
+        self.history = [Round(**entry) for entry in checkpoint[TRAINING_KEY]["history"]]
 
     def check_resumable(self) -> tuple[int, int]:
         """Check that the state in the folder is one of this training.
@@ -112,8 +112,8 @@ class RunFolder(Checkpoint):
             raise TrainingError(f"{self._folder} holds no training to resume (no {STATE}); leave --resume out")
         try:
             record = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            settings, steps = record[_KEY]["settings"], int(record["global_step"])
-            rounds = len(record[_KEY]["history"])
+            settings, steps = record[TRAINING_KEY]["settings"], int(record["global_step"])
+            rounds = len(record[TRAINING_KEY]["history"])
         # A damaged file can make the unpickler raise almost anything.
         except Exception as exc:
             raise TrainingError(

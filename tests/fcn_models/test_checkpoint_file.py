@@ -89,7 +89,10 @@ def test_the_command_line_of_a_training_script_is_harmless(tmp_path: Path, write
 
 def test_a_module_saved_whole_is_refused_with_advice(tmp_path: Path) -> None:
     torch.save(nn.Conv2d(3, 4, 3), tmp_path / "net.pth")
-    with pytest.raises(CheckpointError, match=r"contains torch\.nn\.modules\.conv\.Conv2d.*save its state_dict\(\)"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"contains torch\.nn\.modules\.conv\.Conv2d.*Save the state_dict\(\) of the model by itself",
+    ):
         read_checkpoint_file(tmp_path / "net.pth")
 
 
