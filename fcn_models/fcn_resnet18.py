@@ -7,7 +7,7 @@ from torch import nn
 
 from .network import Network, NetworkConfig, crop
 from .resnet import BasicBlock, ResNet
-from .upsampling import bilinear_kernel
+from .upsampling import fill_bilinear
 
 
 class FCN32sResNet18(Network):
@@ -25,11 +25,7 @@ class FCN32sResNet18(Network):
         self.backbone = ResNet(BasicBlock, (2, 2, 2, 2), channels)
         self.final_conv = nn.Conv2d(self.backbone.out_channels, classes, 1)
         self.transpose_conv = nn.ConvTranspose2d(classes, classes, 64, 32, 16)
-        with torch.no_grad():
-            self.transpose_conv.weight.zero_()
-            self.transpose_conv.weight[range(classes), range(classes)] = bilinear_kernel(64).to(
-                self.transpose_conv.weight
-            )
+        fill_bilinear(self.transpose_conv.weight)
         self.score_layers = ("final_conv",)
         self.upsampling_layers = ("transpose_conv",)
 

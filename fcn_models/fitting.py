@@ -11,7 +11,7 @@ from torch import nn
 from ..runtime.errors import CheckpointError
 from .network import Network, NetworkConfig
 from .registry import build
-from .upsampling import bilinear_kernel
+from .upsampling import fill_bilinear
 
 _LISTED_TENSORS = 3  # how many an error message names
 
@@ -76,8 +76,7 @@ def empty(config: NetworkConfig) -> Network:
 def _initial(model: Network, key: str, parameter: torch.Tensor) -> torch.Tensor:
     initial = torch.zeros(parameter.shape)
     if key.rpartition(".")[0] in model.upsampling_layers:
-        channels = range(parameter.shape[0])
-        initial[channels, channels] = bilinear_kernel(parameter.shape[2])
+        fill_bilinear(initial)
     return initial
 
 

@@ -24,11 +24,18 @@ def bilinear_conv_transpose(channels: int, *, stride: int, padding: int) -> nn.C
     network may mix classes while upsampling.
     """
     layer = nn.ConvTranspose2d(channels, channels, 2 * stride, stride, padding, bias=False)
-    with torch.no_grad():
-        layer.weight.zero_()
-        for channel in range(channels):
-            layer.weight[channel, channel] = bilinear_kernel(2 * stride)
+    fill_bilinear(layer.weight)
     return layer
+
+
+@torch.no_grad()
+def fill_bilinear(weight: torch.Tensor) -> None:
+    """Make the weights of a transposed convolution, (C, C, k, k), upsample each channel by itself, bilinearly."""
+    if weight.is_meta:  # has no values; and arithmetic there makes PyTorch import its compiler, 150 MB
+        return
+    channels = range(weight.shape[0])
+    weight.zero_()
+    weight[channels, channels] = bilinear_kernel(weight.shape[2]).to(weight)
 
 
 def is_bilinear(layer: nn.ConvTranspose2d) -> bool:
@@ -38,6 +45,6 @@ def is_bilinear(layer: nn.ConvTranspose2d) -> bool:
         return False
     if layer.stride != (height // 2, height // 2) or height % 2 != 0:
         return False
-    expected = torch.zeros_like(layer.weight)
-    expected[range(channels), range(channels)] = bilinear_kernel(height).to(expected)
+    expected = torch.empty_like(layer.weight)
+    fill_bilinear(expected)
     return torch.equal(layer.weight.detach(), expected)

@@ -50,6 +50,19 @@ with Segmenter.open(sys.argv[1], device="cpu") as segmenter:
     _run(code, str(tiny_model))
 
 
+def test_loading_a_checkpoint_needs_no_compiler() -> None:
+    """PyTorch's takes 150 MB and a second, and comes uninvited with arithmetic on the meta device."""
+    code = """
+import sys
+from fcnrt.fcn_models.fitting import empty
+from fcnrt.fcn_models.registry import NETWORKS
+for variant, architecture in NETWORKS.items():
+    empty(architecture.config(variant=variant))
+    assert "torch._dynamo" not in sys.modules, variant
+"""
+    _run(code)
+
+
 def test_every_runtime_module_imports_without_extras() -> None:
     code = f"""
 import importlib, pkgutil, sys
