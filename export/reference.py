@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+from .heap import return_free_memory
 
 _SLICE = 1 << 25  # bytes of weights that a convolution works with at a time
 
@@ -57,6 +58,8 @@ def _large_layers_in_slices(model: Network) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.forward
+        if layers:
+            return_free_memory()
 
 
 def _in_slices(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ from .activations import half_precision_scale, largest_activation
 from .compare import ParityReport, compare_with_pytorch
 from .deployable import Deployable
 from .golden import make_self_test, require_self_test_passed
+from .heap import return_free_memory
 from .onnx_file import Place, check_onnx, refer, write_onnx
 from .quantize_search import QuantizationReport, quantize_within_limit
 from .sample_frames import calibration_frames
@@ -191,6 +192,7 @@ def _give_up_weights(model: Network) -> None:
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
     gc.collect()  # what the exporter left refers to itself in circles, and to the weights
+    return_free_memory()
 
 
 def _check_options(precision: str, outputs: Sequence[str], channel_order: str, opset: int) -> None:
