@@ -181,6 +181,7 @@ def _load_own(
         sha256=sha256_of(path),
         notes=metadata.notes,
         approximated_align=None if trained.align == used.align else trained.align,
+        assumption=file.choice,
     )
 
 

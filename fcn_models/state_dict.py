@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..runtime.errors import CheckpointError
+from .fitting import listing
 from .layouts import is_known
 
 # Where training scripts keep the state dict among epoch, optimiser state and so on.
@@ -89,8 +90,10 @@ def unwrap(tensors: Mapping[str, torch.Tensor], file_name: str) -> StateDict:
             f"{file_name} holds several networks: {', '.join(networks)}; save the state dict of one by itself"
         )
     for part, network in networks.items():
-        others = [name for name in own if not name.startswith(f"{part}.")]
-        return StateDict(network, f"read from its part {part}, not from {', '.join(others[:3])}" if others else None)
+        others = {name: tensor for name, tensor in own.items() if not name.startswith(f"{part}.")}
+        if not _has_convolutions(others):  # else the part is one of a larger network, its VGG16 for example
+            choice = f"read from its part {part}, not from {listing(list(others))}" if others else None
+            return StateDict(network, choice)
     return StateDict(own)
 
 

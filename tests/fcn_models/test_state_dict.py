@@ -114,6 +114,10 @@ def test_what_a_trainers_module_has_besides_the_network_is_mentioned(state: Stat
             ),
             "looks like a checkpoint of: meetps/pytorch-semseg FCN",
         ),
+        (
+            lambda a, b: {**prefixed("backbone.", a), "decoder.weight": a["fc7.weight"]},
+            r"has an unknown layout: its 37 tensors start with backbone\.conv1_1\.bias",
+        ),
     ],
 )
 def test_nothing_is_guessed(
