@@ -137,6 +137,7 @@ _SUPPORTED: tuple[tuple[tuple[str, ...], Layout], ...] = (
 _UNSUPPORTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("features3.0.weight", "features4.0.weight"), "zijundeng/pytorch-semantic-segmentation FCN"),
     (("conv_block1.0.weight", "classifier.6.weight"), "meetps/pytorch-semseg FCN"),
+    (("pretrained_net.features.0.weight", "deconv1.weight"), "pochih/FCN-pytorch"),
     (("features.0.weight", "features.1.running_mean"), "torchvision VGG with batch normalisation"),
     (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "torchvision ResNet classifier"),
 )

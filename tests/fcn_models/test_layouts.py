@@ -43,6 +43,7 @@ def test_the_final_upsampling_tells_the_variant(layout: object, final: str, vari
     [
         (["features3.0.weight", "features4.0.weight", "score_fr.6.weight"], "zijundeng/pytorch-semantic-segmentation"),
         (["conv_block1.0.weight", "classifier.6.weight"], "meetps/pytorch-semseg"),
+        (["pretrained_net.features.0.weight", "deconv1.weight", "bn1.weight"], "pochih/FCN-pytorch"),
         (vgg_keys("vgg16_bn"), "torchvision VGG with batch normalisation"),
         (vgg_keys("vgg19"), "torchvision VGG with 16 convolutions, not the 13 of VGG16"),
         (vgg_keys("vgg11"), "torchvision VGG with 8 convolutions"),
