@@ -57,9 +57,9 @@ def evaluate(
 
     Both go through the same code, at the size of the labels, so that the figures can be compared.
     """
-    from ..runtime.runners.opening import ENGINE_SUFFIXES
+    from ..runtime.engine_file import is_engine
 
-    is_model = network.suffix in {".onnx", *ENGINE_SUFFIXES}
+    is_model = network.suffix == ".onnx" or is_engine(network)
     if is_model and (variant or num_classes or align or approximate_align or classes):
         raise typer.BadParameter(
             "--variant, --num-classes, --align, --approximate-align and --classes are for checkpoints; "

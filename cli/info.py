@@ -32,9 +32,9 @@ def info(
     if model.suffix in SUFFIXES:
         _checkpoint_info(model, variant, as_json)
         return
-    from ..runtime.runners.opening import ENGINE_SUFFIXES
+    from ..runtime.engine_file import is_engine
 
-    if model.suffix in ENGINE_SUFFIXES:
+    if is_engine(model):
         _engine_info(model, as_json)
         return
     from ..runtime.onnx_header import read_onnx_header

@@ -20,11 +20,11 @@ TrustOption = Annotated[
 
 def trust_engines(models: Iterable[Path], device: str) -> None:
     """Give those engines a manifest that have none, saying so."""
-    from ..runtime.runners.opening import ENGINE_SUFFIXES
+    from ..runtime.engine_file import is_engine
     from .console import say
 
     for model in models:
-        if model.suffix in ENGINE_SUFFIXES:
+        if is_engine(model):
             from ..runtime.runners.trusted_engine import trust_engine
 
             manifest = trust_engine(model, device=device)

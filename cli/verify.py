@@ -151,12 +151,12 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     from ..fcn_models.checkpoint_file import sha256_of
     from ..fcn_models.infer_size import at_infer_size
     from ..fcn_models.weights import bundled
+    from ..runtime.engine_file import is_engine
     from ..runtime.errors import CheckpointError
     from ..runtime.manifest import read_manifest
     from ..runtime.onnx_header import read_onnx_header
-    from ..runtime.runners.opening import ENGINE_SUFFIXES
 
-    spec = read_manifest(model).spec if model.suffix in ENGINE_SUFFIXES else read_onnx_header(model).spec
+    spec = read_manifest(model).spec if is_engine(model) else read_onnx_header(model).spec
     if reference is None:
         try:
             reference = bundled(spec.variant)

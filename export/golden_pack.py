@@ -115,7 +115,7 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
         )
         (draft / "fcnrt_model.hpp").write_text(render_cpp_header(pack.spec, pack.model), encoding="ascii")
         (draft / "palette.csv").write_text(_palette_csv(pack.spec), encoding="utf-8")
-        (draft / "README.md").write_text(render_pack_readme(pack), encoding="utf-8")
+        (draft / "README.md").write_text(_readme(pack), encoding="utf-8")
         (draft / _MANIFEST).write_text(_manifest_json(pack), encoding="utf-8")
         (draft / "SHA256SUMS").write_text(_checksums(draft), encoding="utf-8")
     return pack
@@ -216,6 +216,16 @@ def _palette_csv(spec: ModelSpec) -> str:
     for index, (name, colour) in enumerate(zip(spec.class_names, spec.palette, strict=True)):
         writer.writerow((index, name, *colour))
     return text.getvalue()
+
+
+def _readme(pack: GoldenPack) -> str:
+    return render_pack_readme(
+        pack.spec,
+        model=pack.model,
+        engines=pack.engines,
+        frame=pack.frames[0].name,
+        expected_from=pack.expected_from,
+    )
 
 
 def _manifest_json(pack: GoldenPack) -> str:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from .atomic import atomic_path, remove_leftovers
 from .class_shares import ClassShares
+from .engine_file import is_engine
 from .errors import FcnrtError, FrameError, OutputError, SourceError
 from .manifest import file_sha256, read_manifest
 from .onnx_header import read_onnx_header
 from .outputs import Save, image_outputs, make_folder
-from .runners.opening import ENGINE_SUFFIXES
 from .segment_images import segment_images
 from .segment_video import segment_video
 from .segmenter import Segmenter
@@ -75,7 +75,7 @@ class ArchiveSettings:
         Raises:
             ModelFileError: If the file is not a model.
         """
-        if model.suffix in ENGINE_SUFFIXES:
+        if is_engine(model):
             read_manifest(model)
         else:
             read_onnx_header(model)

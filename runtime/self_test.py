@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .engine_file import is_engine
 from .errors import ModelFileError
 from .manifest import read_manifest
 from .onnx_header import read_metadata
 from .pixel_agreement import PixelAgreement
-from .runners.opening import ENGINE_SUFFIXES
 from .spec import ChannelOrder, ImageSize
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def read_self_test(model: Path) -> SelfTest | None:
         ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine takes none of its
             frames.
     """
-    manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
+    manifest = read_manifest(model) if is_engine(model) else None
     text = read_metadata(model).get(SELF_TEST_KEY) if manifest is None else manifest.self_test
     if text is None:
         return None

@@ -11,9 +11,9 @@ from typing import get_args
 
 from ...export.requirements import require_export_packages
 from ...fcn_models.weights import bundled
+from ...runtime.engine_file import is_engine
 from ...runtime.errors import CheckpointError, DeviceError, FcnrtError, MissingDependencyError, ModelFileError
 from ...runtime.runners import Backend, open_runner
-from ...runtime.runners.opening import ENGINE_SUFFIXES
 from .peers import PYTORCH, open_checkpoint
 from .recipe import Recipe
 from .report import Member
@@ -110,7 +110,7 @@ def _open_model(
     Returns:
         What was opened, and in sentences what could be measured too if something were done first.
     """
-    engine = model.suffix in ENGINE_SUFFIXES
+    engine = is_engine(model)
     opened: list[tuple[Recipe, Subject]] = []
     failures: list[FcnrtError] = []
     for backend in backends or (("tensorrt",) if engine else get_args(Backend)):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ...export.to_onnx import export_onnx
 from ...fcn_models.checkpoint import Checkpoint
+from ...runtime.engine_file import is_engine
 from ...runtime.errors import ParityError
 from ...runtime.manifest import onnx_path, read_manifest
 from ...runtime.runners import Backend
-from ...runtime.runners.opening import ENGINE_SUFFIXES
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ImageSize
 from .parity import Stage
@@ -74,7 +74,7 @@ def open_deployment(
             )
         half = spec.precision == "fp16"
         reference = Reference(checkpoint, half=half, activation_scale_log2=spec.activation_scale_log2)
-        manifest = read_manifest(model) if model.suffix in ENGINE_SUFFIXES else None
+        manifest = read_manifest(model) if is_engine(model) else None
         stages = []
         if spec.precision != "fp32":
             progress("exporting in fp32")

@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..engine_file import is_engine
 from ..errors import ModelFileError
 from .device import Device
 from .runner import Runner
 
 Backend = Literal["onnxruntime", "tensorrt"]
 Provider = Literal["auto", "tensorrt"]
-
-ENGINE_SUFFIXES = {".engine", ".plan", ".trt"}
-"""Suffixes of TensorRT engines; every other file is taken for an ONNX file."""
 
 
 def open_runner(
@@ -57,10 +55,10 @@ def open_runner(
         raise ValueError(f"provider must be {' or '.join(get_args(Provider))}, got {provider!r}")
     wanted = Device.parse(device)
     path = Path(path)
-    if provider != "auto" and (backend == "tensorrt" or path.suffix in ENGINE_SUFFIXES):
+    if provider != "auto" and (backend == "tensorrt" or is_engine(path)):
         raise ValueError(f"provider is for ONNX Runtime, which runs .onnx files; got {path} and backend {backend!r}")
 
-    if path.suffix in ENGINE_SUFFIXES:
+    if is_engine(path):
         if backend == "onnxruntime":
             raise ModelFileError(f"{path} is a TensorRT engine; ONNX Runtime runs the .onnx file it was built from")
         from ._tensorrt import TensorRtRunner
