@@ -41,6 +41,7 @@ def test_every_refusal_of_tensorrt_is_an_error_and_passes(setup: Setup, step: st
     for _ in range(5):  # more often than there are lanes
         with pytest.raises(InferenceError, match=message):
             runner.run(image, ("class_map",))
+        assert not any(stream.queued for stream in setup.memory.streams.values())  # they would use the buffers
     setup.trt.refused.clear()
     np.testing.assert_array_equal(runner.run(image, ("class_map",))["class_map"], image.argmax(-1))
 

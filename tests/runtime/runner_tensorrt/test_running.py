@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from dataclasses import replace
 from typing import Any
 
@@ -135,3 +136,27 @@ def test_closed(setup: Setup) -> None:
     assert setup.memory.closed
     with pytest.raises(InferenceError, match="the runner is closed"):
         runner.run(frames(1, 8, 8), ("class_map",))
+
+
+def test_closing_waits_for_calls_under_way(setup: Setup) -> None:
+    runner, image = setup.open(), frames(1, 8, 8)
+    waiting, go_on = threading.Event(), threading.Event()
+    runner.run(image, ("class_map",))
+    upload = setup.memory.upload
+
+    def slow_upload(*arguments: Any) -> None:
+        waiting.set()
+        assert go_on.wait(10)
+        upload(*arguments)
+
+    setup.memory.upload = slow_upload  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        under_way = pool.submit(runner.run, image, ("class_map",))
+        assert waiting.wait(10)
+        closing = pool.submit(runner.close)
+        with pytest.raises(TimeoutError):
+            closing.result(0.1)
+        assert not setup.memory.closed
+        go_on.set()
+        np.testing.assert_array_equal(under_way.result()["class_map"], image.argmax(-1))
+    assert setup.memory.closed
