@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -84,26 +85,39 @@ def make_monitor(trt: Any, progress: BuildProgress) -> Any:
 def run_interruptibly(work: Callable[[], T], cancelled: threading.Event) -> T:
     """What `work` returns; on Ctrl-C, `cancelled` is set, the work is left to end, and the interrupt goes on.
 
-    TensorRT builds in one long call that Python's interrupts cannot enter, but it gives other threads their turn.
+    Everything that makes TensorRT call back into Python belongs inside: an interrupt is raised in the main thread, and
+    one raised in a callback is lost in TensorRT or crashes it. TensorRT's calls are long, but it gives other threads
+    their turn.
     """
     results: list[T] = []
     failures: list[BaseException] = []
+    ended = threading.Event()  # an interrupted Thread.join takes the thread for ended (Python 3.10 to 3.12)
 
     def run() -> None:
         try:
             results.append(work())
         except BaseException as exc:
             failures.append(exc)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=run, name="engine-build", daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(_POLL_S)
+        thread.start()
+        while not ended.wait(_POLL_S):
+            pass
     except KeyboardInterrupt:
         cancelled.set()
-        thread.join()
+        # Not to be interrupted again: a process that ends while TensorRT works in it crashes.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            if thread.ident is not None:  # it was started
+                ended.wait()
+                thread.join()
+        finally:
+            signal.signal(signal.SIGINT, handler)
         raise
+    thread.join()
     if failures:
         raise failures[0]
     return results[0]

@@ -156,7 +156,7 @@ def build_engine(
         options: What to build.
         machine: TensorRT and GPU to build with; found by `choose_machine` if not given.
         stored: Whether the engine is for the store, where it is found by the ONNX file's content.
-        on_plan: Called before the build begins.
+        on_plan: Called before the build begins, from another thread.
         on_progress: Called with the fraction done and TensorRT's name for what it does, from another thread.
 
     Returns:
@@ -179,21 +179,56 @@ def build_engine(
     if options.timing_cache is not None and library.flavor != "tensorrt":
         raise EngineBuildError(f"{library} measures nothing when it builds and keeps no timing cache; leave it out")
     key = engine_key(onnx_path, options, library, gpu)
+    progress = BuildProgress(on_progress)
+    built = run_interruptibly(
+        lambda: _build(onnx_path, header, options, library, gpu, on_plan, progress), progress.cancelled
+    )
+    data = memoryview(built.serialized)
+    manifest = EngineManifest(
+        key=key,
+        profiles=built.profiles,
+        onnx_name=str(onnx_path.resolve()) if stored else os.path.relpath(onnx_path, engine_path.parent),
+        onnx_bytes=header.file_bytes,
+        engine_bytes=data.nbytes,
+        engine_sha256=hashlib.sha256(data).hexdigest(),
+        convolutions=built.convolutions,
+        spec=header.spec,
+        self_test=read_metadata(onnx_path).get(SELF_TEST_KEY),
+    )
+    write_engine(engine_path, data, manifest)
+    return EngineResult(path=engine_path, manifest=manifest, inspected_layers=built.inspected_layers)
+
+
+@dataclass(frozen=True)
+class _Built:
+    serialized: Any
+    profiles: tuple[OptimizationProfile, ...]
+    convolutions: dict[str, int]
+    inspected_layers: int | None
+
+
+def _build(
+    onnx_path: Path,
+    header: OnnxHeader,
+    options: EngineOptions,
+    library: TensorRtLibrary,
+    gpu: Gpu | None,
+    on_plan: Callable[[EnginePlan], None],
+    progress: BuildProgress,
+) -> _Built:
+    """All that TensorRT does, from the graph to the proof."""
     parsed = parse_onnx(onnx_path, library)
     convolutions = count_convolutions(parsed, header.spec)
     plan = _plan(parsed, header, options, library, gpu)
     on_plan(plan)
 
-    progress = BuildProgress(on_progress)
     config = _configure(parsed, options, plan)
     monitor = make_monitor(parsed.trt, progress)  # TensorRT does not keep it alive
     config.progress_monitor = monitor
     timing_cache = _timing_cache(options, library, gpu)
     if timing_cache is not None:
         load_timing_cache(config, timing_cache)
-    serialized = run_interruptibly(
-        lambda: parsed.builder.build_serialized_network(parsed.network, config), progress.cancelled
-    )
+    serialized = parsed.builder.build_serialized_network(parsed.network, config)
     if serialized is None:
         raise _build_error(parsed, library, onnx_path, options)
     layers = describe_layers(parsed, serialized)
@@ -202,20 +237,7 @@ def build_engine(
         inspected = check_precision(layers, header.spec.precision, planned_convolutions(parsed, header.spec))
     if timing_cache is not None:
         save_timing_cache(config, timing_cache)
-    data = memoryview(serialized)
-    manifest = EngineManifest(
-        key=key,
-        profiles=plan.profiles,
-        onnx_name=str(onnx_path.resolve()) if stored else os.path.relpath(onnx_path, engine_path.parent),
-        onnx_bytes=header.file_bytes,
-        engine_bytes=data.nbytes,
-        engine_sha256=hashlib.sha256(data).hexdigest(),
-        convolutions=convolutions,
-        spec=header.spec,
-        self_test=read_metadata(onnx_path).get(SELF_TEST_KEY),
-    )
-    write_engine(engine_path, data, manifest)
-    return EngineResult(path=engine_path, manifest=manifest, inspected_layers=inspected)
+    return _Built(serialized, plan.profiles, convolutions, inspected)
 
 
 def _check_writable(path: Path) -> None:

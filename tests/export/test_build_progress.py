@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -56,3 +59,20 @@ def test_work_runs_elsewhere_and_its_result_and_failure_come_back() -> None:
 
     with pytest.raises(RuntimeError, match="no"):
         run_interruptibly(fail, threading.Event())
+
+
+def test_interrupted_work_is_waited_for_however_often_it_is_interrupted() -> None:
+    cancelled = threading.Event()
+    ended = []
+
+    def work() -> None:
+        for _ in range(3):
+            time.sleep(0.25)
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.25)
+        assert cancelled.is_set()
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(work, cancelled)
+    assert ended == [True]

@@ -32,6 +32,7 @@ from fcnrt.runtime.onnx_header import read_onnx_header
 from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.runners.gpu import Gpu
 from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.runners.tensorrt_messages import MessageLog
 from fcnrt.runtime.spec import METADATA_KEY, ImageSize
 
 PROFILES = tuple(map(OptimizationProfile.parse, ("32x32,64x64,128x128", "64x64,256x256,512x640")))
@@ -203,6 +204,26 @@ def test_interrupt_ends_the_build(library: TensorRtLibrary, tiny_model: Path, tm
 
     with pytest.raises(KeyboardInterrupt):
         build_engine(tiny_model, tmp_path / "tiny.engine", machine=(library, None), on_progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_while_tensorrt_reads_the_graph(
+    library: TensorRtLibrary, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised in what TensorRT calls of ours, it would be lost there."""
+    add, calls = MessageLog.add, []
+
+    def interrupt(log: MessageLog, severity: int, text: str) -> None:
+        calls.append(text)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        add(log, severity, text)
+
+    monkeypatch.setattr(MessageLog, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(tiny_model, tmp_path / "tiny.engine", machine=(library, None))
+    assert len(calls) > 1
     assert list(tmp_path.iterdir()) == []
 
 
