@@ -25,7 +25,7 @@ def list_engines(
     import json
 
     from ..runtime.store import EngineStore
-    from .console import say
+    from .console import counted, say
 
     store = EngineStore()
     entries = store.entries()
@@ -37,7 +37,7 @@ def list_engines(
         what = _describe_entry(entry)
         typer.echo(f"{entry.path.name}  {entry.size_bytes / 1e6:7.1f} MB  {built:%Y-%m-%d %H:%M}  {what}")
     total = sum(entry.size_bytes for entry in entries)
-    say(f"{len(entries)} engines, {total / 1e6:.1f} MB in {store.directory}")
+    say(f"{counted(len(entries), 'engine')}, {total / 1e6:.1f} MB in {store.directory}")
 
 
 @cache_app.command()
@@ -62,17 +62,15 @@ def explain(
 def clear() -> None:
     """Delete the engines in the cache, and what TensorRT has measured."""
     from ..runtime.store import EngineStore
-    from .console import say
+    from .console import counted, say
 
     store = EngineStore()
     entries = store.entries()
     for entry in entries:
         store.remove(entry)
     measured = store.remove_timing()
-    say(
-        f"deleted {len(entries)} engines, {sum(entry.size_bytes for entry in entries) / 1e6:.1f} MB, and {measured} "
-        "timing caches"
-    )
+    total = sum(entry.size_bytes for entry in entries)
+    say(f"deleted {counted(len(entries), 'engine')}, {total / 1e6:.1f} MB, and {counted(measured, 'timing cache')}")
 
 
 def _describe_entry(entry: StoredEngine) -> str:

@@ -15,6 +15,11 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things: ``1 engine``, ``1,200 engines``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
     """A spinner with a text while the block runs; yields a function that changes the text."""

@@ -56,7 +56,9 @@ def _describe(pack: GoldenPack) -> list[str]:
         f"{' · '.join((pack.model, *pack.engines))} · {pack.spec.num_classes} classes",
         f"  expected  from {pack.expected_from}",
     ]
-    lines += [f"  frame     {frame.name}: {frame.classes} classes" for frame in pack.frames]
+    lines += [
+        f"  frame     {frame.name}: {frame.classes} class{'' if frame.classes == 1 else 'es'}" for frame in pack.frames
+    ]
     if all(frame.classes == 1 for frame in pack.frames):
         lines.append(
             "  warning   the network finds one class only in each frame, so they prove little; give pictures that it "

@@ -207,11 +207,11 @@ def _title(segmenter: Segmenter, model: Path | None) -> str:
 def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: list[Path], options: _Options) -> None:
     from ..runtime.class_shares import ClassShares
     from ..runtime.segment_images import segment_images
-    from .console import say
+    from .console import counted, say
     from .progress import progress_bar
 
     total = len(source.files)
-    title = f"{title} · {total:,} image{'' if total == 1 else 's'}"
+    title = f"{title} · {counted(total, 'image')}"
     if not source.single:  # a single image may still turn out to be broken, which is one line
         say(title)
     shares = ClassShares(segmenter.spec.class_names)

@@ -26,7 +26,7 @@ def run_archive(
     """Segment what is not finished yet, and list what is broken; exit code 1 if something is."""
     from ..runtime.archive import ArchiveSettings, plan_archive, unfinished
     from ..runtime.ray_archive import segment_archive
-    from .console import say, status
+    from .console import counted, say, status
     from .progress import progress_bar
 
     if output is None:
@@ -42,7 +42,7 @@ def run_archive(
     settings = ArchiveSettings.of(model, save, opacity)
     waiting = unfinished(items, settings)
     finished = len(items) - len(waiting)
-    say(f"{len(items):,} item{'' if len(items) == 1 else 's'}, {finished:,} finished before")
+    say(f"{counted(len(items), 'item')}, {finished:,} finished before")
     broken: list[str] = []
     if waiting:
         with progress_bar(len(waiting), "items/s") as advance:

@@ -19,7 +19,7 @@ def render_pack_readme(spec: ModelSpec, *, model: str, engines: Sequence[str], f
     """
     built = ""
     if engines:
-        built = f"; built for TensorRT on the GPU that its manifest names: `{'`, `'.join(engines)}`"
+        built = f"; built for one TensorRT and its GPUs, which the manifests name: `{'`, `'.join(engines)}`"
     exchange = "" if spec.channel_order == "rgb" else " exchange red and blue;"
     order = spec.channel_order.upper()
     return f"""\

@@ -113,6 +113,9 @@ class EngineManifest:
         """
         try:
             data: dict[str, Any] = json.loads(text)
+        except ValueError as exc:
+            raise ValueError("it is damaged, or is no JSON") from exc
+        try:
             if data["format"] != _FORMAT:
                 raise ValueError(f"it has format {data['format']}, this fcnrt reads {_FORMAT}")
             key = dict(data["key"])
@@ -197,6 +200,8 @@ def rebuild_command(engine: Path, manifest: EngineManifest) -> str:
     """The command that builds an engine again."""
     key = manifest.key
     words = ["fcnrt", "build", str(onnx_path(engine, manifest)), "-o", str(engine)]
+    if key.flavor == "tensorrt_rtx":
+        words += ["--target", "rtx"]
     for profile in key.profiles:
         words += ["--profile", profile]
     if key.max_batch > 1:

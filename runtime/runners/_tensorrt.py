@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError
-from ..manifest import EngineManifest, check_machine, onnx_path, read_manifest, read_plan, rebuild_command
+from ..manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
 from ..optimization_profile import OptimizationProfile
 from ..spec import ImageSize, OutputName
 from .cuda_driver import CudaDriver
@@ -239,10 +239,11 @@ class TensorRtRunner:
         first = self.profiles[0]
         smallest = ImageSize(min(first.min.height, size.height), min(first.min.width, size.width))
         largest = ImageSize(max(first.max.height, size.height), max(first.max.width, size.width))
-        onnx = onnx_path(self._path, self._manifest)
+        wider = (f"{smallest},{first.opt},{largest}", *map(str, self.profiles[1:]))
+        key = replace(self._manifest.key, profiles=wider)
         return FrameError(
             f"frames of {size} are outside the sizes this engine was built for ({ranges}). Resize them, or rebuild it: "
-            f"fcnrt build {onnx} -o {self._path} --profile {smallest},{first.opt},{largest}"
+            f"{rebuild_command(self._path, replace(self._manifest, key=key))}"
         )
 
     def _check_tensors(self) -> None:

@@ -51,6 +51,7 @@ def make_logger(trt: Any, log: MessageLog) -> Any:
 
 def shorten(text: str) -> str:
     """A message of TensorRT without its error codes and source locations."""
+    text = re.sub(r"^\[\w+\.cpp::\w+::\d+\] ", "", text)
     text = re.sub(r"^(IBuilder|ICudaEngine|IRuntime|IExecutionContext)::\w+: ", "", text)
     text = re.sub(r"^Error Code \d+: ", "", text)
     text = re.sub(r"\s*\bIn \S+ at \S+\.(?:cpp|h|cc):\d+", "", text)

@@ -43,7 +43,7 @@ def test_lists(fcnrt, engine: Path, tiny_model: Path) -> None:
     assert out.startswith(engine.name)
     assert "fcn8s fp32 · TensorRT-RTX 1" in out
     assert f"any RTX GPU · 32x32,512x512,1080x1920 · {tiny_model}" in out
-    assert err.startswith("1 engines, ")
+    assert err.startswith("1 engine, ")
     code, out, _ = fcnrt("cache", "list", "--json")
     (record,) = json.loads(out)
     assert record["file"] == str(engine)
@@ -63,8 +63,8 @@ def test_clears(fcnrt, engine: Path, cache: Path) -> None:
     (cache / "timing" / "x.cache").write_bytes(b"x")
     code, out, err = fcnrt("cache", "clear")
     assert (code, out) == (0, "")
-    assert err.startswith("deleted 1 engines, ")
-    assert err.endswith("and 1 timing caches\n")
+    assert err.startswith("deleted 1 engine, ")
+    assert err.endswith("and 1 timing cache\n")
     assert list(cache.glob("*/*.engine*")) == []
 
 

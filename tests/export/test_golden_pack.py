@@ -117,7 +117,7 @@ def test_an_engine_is_packed_with_a_manifest_that_fits_the_pack(
     engine = _write_engine(tmp_path / "elsewhere" / "net.engine", tiny_model, tiny_spec)
     pack = write_pack(tiny_model, tmp_path / "tiny.fcnrt", engines=[engine])
     assert pack.engines == ("net.engine",)
-    assert "on the GPU that its manifest names: `net.engine`." in (tmp_path / "tiny.fcnrt" / "README.md").read_text()
+    assert "which the manifests name: `net.engine`." in (tmp_path / "tiny.fcnrt" / "README.md").read_text()
     assert [str(frame.size) for frame in pack.frames] == ["64x100", "64x100", "64x100"]  # what the engine takes
     packed = tmp_path / "tiny.fcnrt" / "net.engine"
     manifest = read_manifest(packed)

@@ -89,6 +89,8 @@ def test_rebuild_command_repeats_the_options(engine: Path, manifest: EngineManif
         f"fcnrt build {engine.parent}/net.onnx -o {engine} --profile 32x32,64x64,128x128 --max-batch 2 "
         "--workspace 1073741824 --optimization-level 4"
     )
+    portable = replace(manifest, key=replace(manifest.key, flavor="tensorrt_rtx", gpu=None, compute_capabilities=()))
+    assert f" -o {engine} --target rtx --profile" in rebuild_command(engine, portable)
 
 
 def test_fits_the_machine_it_was_built_on(engine: Path, manifest: EngineManifest) -> None:

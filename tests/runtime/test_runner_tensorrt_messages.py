@@ -8,10 +8,13 @@ def test_errors_are_collected_once_and_shortened() -> None:
     log.add(1, "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (no kernel In build at /src/x.cpp:12)")
     log.add(1, "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (no kernel In build at /src/x.cpp:12)")
     log.add(1, "Error Code 6: cudaError 35: CUDA driver version is insufficient for CUDA runtime version")
+    log.add(1, "[localCheckMacros.cpp::getErrorStr::132] Error Code 2: OutOfMemory (Requested size was 9 bytes.)")
     log.add(2, "a warning")
     log.add(3, "information")
     log.add(0, "internal\n  trouble")
-    assert log.take_errors() == "API Usage Error (no kernel); internal trouble"
+    assert (
+        log.take_errors() == "API Usage Error (no kernel); OutOfMemory (Requested size was 9 bytes.); internal trouble"
+    )
     assert log.take_errors() == ""
 
 

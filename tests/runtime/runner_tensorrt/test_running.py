@@ -82,7 +82,7 @@ def test_refuses_sizes_outside_every_profile(setup: Setup, size: tuple[int, int]
         rf"frames of {size[0]}x{size[1]} are outside the sizes this engine was built for "
         r"\(4x4\.\.16x16 or 8x8\.\.40x60\)\. Resize them, or rebuild it: "
         r"fcnrt build .*tiny\.onnx -o .*tiny\.engine --profile "
-        rf"{min(4, size[0])}x{min(4, size[1])},8x8,{max(16, size[0])}x{max(16, size[1])}$"
+        rf"{min(4, size[0])}x{min(4, size[1])},8x8,{max(16, size[0])}x{max(16, size[1])} --profile 8x8,32x32,40x60$"
     )
     with pytest.raises(FrameError, match=message):
         setup.open().run(frames(1, *size), ("class_map",))
