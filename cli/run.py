@@ -182,14 +182,13 @@ def _engine_for(model: Path, device: str, *, may_build: bool) -> Path:
     from ..export.engine_cache import cached_engine
     from ..export.to_engine import choose_machine
     from ..runtime.runners.device import Device
-    from ..runtime.runners.gpu import find_gpu
+    from ..runtime.runners.gpu import require_gpu
     from .build import build_with_progress
     from .console import say
 
     wanted = Device.parse(device) or Device("cuda")
-    if wanted.kind == "cpu" or find_gpu(wanted.index) is None:
-        raise DeviceError(f"TensorRT needs an NVIDIA GPU and {wanted} is none (nvidia-smi must list it)")
-    machine = choose_machine("auto")
+    require_gpu(wanted)
+    machine = choose_machine("auto", wanted.index)
     return cached_engine(
         model,
         machine,

@@ -119,19 +119,30 @@ def engine_key(onnx_path: Path, options: EngineOptions, library: TensorRtLibrary
     )
 
 
-def choose_machine(target: Target) -> tuple[TensorRtLibrary, Gpu | None]:
-    """The TensorRT to build with, and the GPU to build for: the first that ``CUDA_VISIBLE_DEVICES`` shows.
+def choose_machine(target: Target, index: int = 0) -> tuple[TensorRtLibrary, Gpu | None]:
+    """The TensorRT to build with, and the GPU to build for.
+
+    Args:
+        target: Which TensorRT.
+        index: CUDA index of the GPU; 0 is the first that ``CUDA_VISIBLE_DEVICES`` shows.
 
     Raises:
         MissingDependencyError: If no TensorRT is installed.
-        DeviceError: If TensorRT needs a GPU and there is none.
+        DeviceError: If TensorRT needs a GPU and there is none, or the GPU is not of the kind of the first one, for
+            which TensorRT builds.
     """
-    gpu = find_gpu()
+    gpu = find_gpu(index)
     library = choose_library(target, gpu_present=gpu is not None)
     if library.flavor == "tensorrt" and gpu is None:
         raise DeviceError(
             f"{library} measures kernels on the GPU it builds for, and there is none here; build on the machine that "
             "will run the engine, or build for RTX GPUs with --target rtx"
+        )
+    first = gpu if index == 0 else find_gpu()
+    if library.flavor == "tensorrt" and str(first) != str(gpu):
+        raise DeviceError(
+            f"{library} builds for the first GPU, here an {first}, and cuda:{index} is an {gpu}; make it the first "
+            "with CUDA_VISIBLE_DEVICES"
         )
     return library, gpu
 

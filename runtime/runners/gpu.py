@@ -7,6 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import DeviceError
+from .device import Device
+
 _SUCCESS = 0
 _ATTRIBUTE_CAPABILITY_MAJOR, _ATTRIBUTE_CAPABILITY_MINOR = 75, 76  # of CUdevice_attribute in cuda.h
 _NAME_BYTES = 256
@@ -55,6 +58,23 @@ def find_gpu(index: int = 0) -> Gpu | None:
     """The GPU with this CUDA index, or None if there is none."""
     gpus = list_gpus(load_driver())
     return gpus[index] if index < len(gpus) else None
+
+
+def require_gpu(device: Device) -> Gpu:
+    """The GPU that TensorRT is to use.
+
+    Raises:
+        DeviceError: If the device is the CPU, or there is no such GPU.
+    """
+    if device.kind == "cpu":
+        raise DeviceError("TensorRT runs on NVIDIA GPUs only; on the CPU, ONNX Runtime runs .onnx files")
+    gpu = find_gpu(device.index)
+    if gpu is None:
+        raise DeviceError(
+            f"TensorRT needs an NVIDIA GPU, and there is no {device} here (nvidia-smi must list it); on the CPU, ONNX "
+            "Runtime runs .onnx files"
+        )
+    return gpu
 
 
 def _describe(driver: Any, index: int) -> Gpu | None:

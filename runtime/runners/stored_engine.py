@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from ..errors import DeviceError, EngineMismatchError, ModelFileError
+from ..errors import EngineMismatchError, ModelFileError
 from ..manifest import EngineManifest, check_machine, file_sha256
 from ..onnx_header import read_onnx_header
 from ..store import EngineStore
 from .device import Device
-from .gpu import Gpu, find_gpu
+from .gpu import Gpu, require_gpu
 from .tensorrt_library import TensorRtLibrary, choose_library
 
 
@@ -37,9 +37,7 @@ def find_stored_engine(
     read_onnx_header(onnx)
     device = device or Device("cuda")
     if machine is None:
-        gpu = None if device.kind == "cpu" else find_gpu(device.index)
-        if gpu is None:
-            raise DeviceError(f"TensorRT needs an NVIDIA GPU and {device} is none (nvidia-smi must list it)")
+        gpu = require_gpu(device)
         machine = (choose_library("auto", gpu_present=True), gpu)
     library, found_gpu = machine
 

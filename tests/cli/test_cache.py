@@ -85,9 +85,13 @@ def test_running_with_tensorrt_needs_a_gpu_before_it_builds(
 ) -> None:
     options = ("--model", tiny_model, "--backend", "tensorrt", "--device", device, "-o", tmp_path / "x.png")
     code, out, err = fcnrt("run", picture, *options)
-    name = "cpu" if device == "cpu" else "cuda:0"
+    reason = (
+        "TensorRT runs on NVIDIA GPUs only"
+        if device == "cpu"
+        else "TensorRT needs an NVIDIA GPU, and there is no cuda:0 here (nvidia-smi must list it)"
+    )
     assert (code, out) == (1, "")
-    assert err == f"error: TensorRT needs an NVIDIA GPU and {name} is none (nvidia-smi must list it)\n"
+    assert err == f"error: {reason}; on the CPU, ONNX Runtime runs .onnx files\n"
     assert not cache.exists()
 
 

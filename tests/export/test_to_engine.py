@@ -321,12 +321,27 @@ def test_tensorrt_that_does_not_start(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_tensorrt_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(to_engine, "find_gpu", lambda: None)
+    monkeypatch.setattr(to_engine, "find_gpu", lambda index: None)
     monkeypatch.setattr(
         to_engine, "choose_library", lambda target, gpu_present: TensorRtLibrary("tensorrt", "11.4.0", None)
     )
     with pytest.raises(DeviceError, match=r"TensorRT 11\.4\.0 measures kernels on the GPU it builds for"):
         to_engine.choose_machine("tensorrt")
+
+
+def test_tensorrt_builds_for_the_first_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [Gpu("NVIDIA L4", "8.9", 1), Gpu("NVIDIA L4", "8.9", 2), Gpu("NVIDIA T4", "7.5", 1)]
+    library = TensorRtLibrary("tensorrt", "11.4.0", None)
+    monkeypatch.setattr(to_engine, "find_gpu", lambda index=0: gpus[index])
+    monkeypatch.setattr(to_engine, "choose_library", lambda target, gpu_present: library)
+    assert to_engine.choose_machine("auto", 1) == (library, gpus[1])
+    message = r"for the first GPU, here an NVIDIA L4 \(8\.9\), and cuda:2 is an NVIDIA T4 \(7\.5\); make it the first"
+    with pytest.raises(DeviceError, match=message):
+        to_engine.choose_machine("auto", 2)
+    monkeypatch.setattr(
+        to_engine, "choose_library", lambda target, gpu_present: replace(library, flavor="tensorrt_rtx")
+    )
+    assert to_engine.choose_machine("auto", 2)[1] == gpus[2]
 
 
 @pytest.mark.parametrize(
