@@ -60,7 +60,7 @@ def explain(
 
 @cache_app.command()
 def clear() -> None:
-    """Delete the engines in the cache, and what TensorRT has measured."""
+    """Delete the engines in the cache, and what TensorRT has measured and compiled."""
     from ..runtime.store import EngineStore
     from .console import counted, say
 
@@ -68,9 +68,11 @@ def clear() -> None:
     entries = store.entries()
     for entry in entries:
         store.remove(entry)
-    measured = store.remove_timing()
+    others = store.remove_caches()
     total = sum(entry.size_bytes for entry in entries)
-    say(f"deleted {counted(len(entries), 'engine')}, {total / 1e6:.1f} MB, and {counted(measured, 'timing cache')}")
+    say(
+        f"deleted {counted(len(entries), 'engine')}, {total / 1e6:.1f} MB, and {counted(others, 'cache')} of TensorRT's"
+    )
 
 
 def _describe_entry(entry: StoredEngine) -> str:

@@ -128,13 +128,13 @@ class EngineStore:
         else:
             _delete([entry.path, manifest_path(entry.path)])
 
-    def remove_timing(self) -> int:
-        """Delete what TensorRT has measured in earlier builds; the number of files.
+    def remove_caches(self) -> int:
+        """Delete what TensorRT has measured in builds, and TensorRT-RTX has compiled in runs; the number of files.
 
         Raises:
             OutputError: If one cannot be deleted.
         """
-        files = list(timing_dir().glob("*.cache"))
+        files = [file for folder in (timing_dir(), kernel_dir()) for file in folder.glob("*.cache")]
         _delete(files)
         return len(files)
 
@@ -142,6 +142,11 @@ class EngineStore:
 def timing_dir() -> Path:
     """Where the timing caches of TensorRT lie; not made yet."""
     return cache_dir() / "timing"
+
+
+def kernel_dir() -> Path:
+    """Where the kernels lie that TensorRT-RTX has compiled; not made yet."""
+    return cache_dir() / "kernels"
 
 
 def remove_folder(path: Path) -> None:

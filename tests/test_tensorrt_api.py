@@ -30,6 +30,7 @@ FILES = [
     "export/to_engine.py",
     "runtime/runners/_tensorrt.py",
     "runtime/runners/engine_lane.py",
+    "runtime/runners/kernel_cache.py",
     "runtime/runners/tensorrt_messages.py",
 ]
 
@@ -53,6 +54,9 @@ OBJECTS = {
     "_execution": "IExecutionContext",
     "context": "IExecutionContext",
     "cache": "ITimingCache",
+    "runtime_config": "IRuntimeConfig",
+    "runtime_cache": "IRuntimeCache",
+    "_runtime_cache": "IRuntimeCache",
 }
 
 # TensorRT calls these of ours.
@@ -71,7 +75,17 @@ OURS = {
 }
 
 # Asked for only where it is TensorRT-RTX, and only of TensorRT.
-RTX_ONLY = {"ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"}
+RTX_ONLY = {
+    "ComputeCapability",
+    "IBuilderConfig.num_compute_capabilities",
+    "IBuilderConfig.set_compute_capability",
+    "ICudaEngine.create_runtime_config",
+    "IRuntimeConfig.create_runtime_cache",
+    "IRuntimeConfig.set_execution_context_allocation_strategy",
+    "IRuntimeConfig.set_runtime_cache",
+    "IRuntimeCache.deserialize",
+    "IRuntimeCache.serialize",
+}
 
 _STUB = """
 #define EMPTY(name) void* name() { return 0; }
@@ -189,4 +203,8 @@ def test_tensorrt_has_it(release: str, stub_libraries: Path) -> None:
 
 
 def test_tensorrt_rtx_has_it(tensorrt_rtx: Any) -> None:
-    assert look_up(tensorrt_rtx.__name__, used_interface(), {})["missing"] == []
+    used = used_interface()
+    assert used >= RTX_ONLY
+    answer = look_up(tensorrt_rtx.__name__, used, {})
+    assert answer["missing"] == []
+    assert "runtime_config" in answer["create_execution_context"]

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError
+from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError, OutputError
 from ..manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
 from ..optimization_profile import OptimizationProfile
 from ..spec import ImageSize, OutputName
+from ..store import kernel_dir
 from .cuda_driver import CudaDriver
 from .device import Device
 from .device_memory import DeviceMemory, Stream, open_device_memory
 from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
 from .gpu import Gpu, find_gpu
+from .kernel_cache import KernelCache
 from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
 from .tensorrt_messages import MessageLog, make_logger
 
@@ -87,6 +89,7 @@ class TensorRtRunner:
             self._check_tensors()
             self.profiles = self._read_profiles()
         self._profiles: dict[OptimizationProfile, _Profile] = {}
+        self._kernels = _kernel_cache(manifest, machine)
         self._setup = threading.Lock()
         self._closed = False
 
@@ -197,7 +200,10 @@ class TensorRtRunner:
             for profile in self._profiles.values():
                 with suppress(InferenceError):  # what failed there was reported where it was waited for
                     profile.stream.synchronize()
-            self._profiles.clear()  # contexts before their engine, the engine before its runtime
+            if self._kernels is not None:
+                self._kernels.save()
+            self._profiles.clear()  # contexts before their kernels and engine, the engine before its runtime
+            self._kernels = None
             self._engine = None
             self._runtime = None
             self._memory.close()
@@ -217,7 +223,10 @@ class TensorRtRunner:
 
     def _set_up(self, profile: OptimizationProfile) -> _Profile:
         strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE  # memory for this profile only
-        context = self._engine.create_execution_context(strategy)
+        if self._kernels is None:
+            context = self._engine.create_execution_context(strategy)
+        else:
+            context = self._kernels.create_context(self._engine, strategy)
         if context is None:
             raise self._no_memory(profile)
         stream = self._memory.stream()
@@ -352,6 +361,16 @@ def find_machine(path: Path, flavor: Flavor | None, device: Device) -> Machine:
         )
     library = choose_library("auto", gpu_present=True) if flavor is None else load_flavor(flavor)
     return Machine(library, gpu, open_device_memory(device.index), CudaDriver(device.index))
+
+
+def _kernel_cache(manifest: EngineManifest, machine: Machine) -> KernelCache | None:
+    if machine.library.flavor != "tensorrt_rtx":
+        return None  # its engines are complete
+    name = "".join(letter if letter.isalnum() else "-" for letter in machine.gpu.name)
+    try:
+        return KernelCache(kernel_dir() / f"{manifest.engine_sha256[:16]}-{name}.cache")
+    except OutputError:  # there is no place for it
+        return None
 
 
 def _output_layouts(manifest: EngineManifest) -> dict[OutputName, OutputLayout]:

@@ -34,7 +34,7 @@ def engine(tensorrt_rtx: Any, tiny_model: Path) -> Path:
 def test_empty(fcnrt, cache: Path) -> None:
     assert fcnrt("cache", "list") == (0, "", f"0 engines, 0.0 MB in {cache}/engines\n")
     assert fcnrt("cache", "list", "--json") == (0, "[]\n", "")
-    assert fcnrt("cache", "clear") == (0, "", "deleted 0 engines, 0.0 MB, and 0 timing caches\n")
+    assert fcnrt("cache", "clear") == (0, "", "deleted 0 engines, 0.0 MB, and 0 caches of TensorRT's\n")
 
 
 def test_lists(fcnrt, engine: Path, tiny_model: Path) -> None:
@@ -59,13 +59,14 @@ def test_lists_what_is_damaged(fcnrt, cache: Path) -> None:
 
 
 def test_clears(fcnrt, engine: Path, cache: Path) -> None:
-    (cache / "timing").mkdir()
-    (cache / "timing" / "x.cache").write_bytes(b"x")
+    for folder in ("timing", "kernels"):
+        (cache / folder).mkdir()
+        (cache / folder / "x.cache").write_bytes(b"x")
     code, out, err = fcnrt("cache", "clear")
     assert (code, out) == (0, "")
     assert err.startswith("deleted 1 engine, ")
-    assert err.endswith("and 1 timing cache\n")
-    assert list(cache.glob("*/*.engine*")) == []
+    assert err.endswith("and 2 caches of TensorRT's\n")
+    assert list(cache.glob("*/*.engine*")) == list(cache.glob("*/*.cache")) == []
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="written for a machine without a GPU")

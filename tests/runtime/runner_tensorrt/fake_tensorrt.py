@@ -17,7 +17,7 @@ from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
 from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.runners._tensorrt import Machine, TensorRtRunner
 from fcnrt.runtime.runners.gpu import Gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.runners.tensorrt_library import Flavor, TensorRtLibrary
 from fcnrt.runtime.spec import ModelSpec, OutputName
 
 from .fake_gpu import FakeCuda, FakeMemory
@@ -29,8 +29,9 @@ SMALL, LARGE = map(OptimizationProfile.parse, ("4x4,8x8,16x16", "8x8,32x32,40x60
 class FakeContext:
     """Computes what `tiny_model` computes: the strongest channel of every pixel."""
 
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, cache: FakeRuntimeCache | None) -> None:
         self.engine = engine
+        self.cache = cache
         self.profile = -1
         self.shape: tuple[int, ...] = ()
         self.user = 0
@@ -38,6 +39,9 @@ class FakeContext:
 
     def set_optimization_profile_async(self, index: int, stream_handle: int) -> bool:
         self.profile = index
+        if self.cache is not None and index not in self.cache.kernels:
+            self.engine.trt.compiled += 1
+            self.cache.kernels.add(index)
         return "profile" not in self.engine.trt.refused
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
@@ -86,6 +90,40 @@ class FakeContext:
         return True
 
 
+class FakeRuntimeCache:
+    """TensorRT-RTX's: knows the profiles whose kernels were compiled; takes only what one of its kind has written."""
+
+    def __init__(self, trt: FakeTrt) -> None:
+        self.trt = trt
+        self.kernels: set[int] = set()
+
+    def deserialize(self, blob: bytes) -> bool:
+        if not blob.startswith(b"kernels "):
+            return False
+        self.kernels = set(blob[8:])
+        return True
+
+    def serialize(self) -> memoryview | None:
+        return None if "serialize" in self.trt.refused else memoryview(b"kernels " + bytes(sorted(self.kernels)))
+
+
+class FakeRuntimeConfig:
+    def __init__(self, trt: FakeTrt) -> None:
+        self.trt = trt
+        self.strategy = ""
+        self.cache: FakeRuntimeCache | None = None
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> FakeRuntimeCache:
+        return FakeRuntimeCache(self.trt)
+
+    def set_runtime_cache(self, cache: FakeRuntimeCache) -> bool:
+        self.cache = cache
+        return "cache" not in self.trt.refused
+
+
 class FakeEngine:
     def __init__(self, trt: FakeTrt) -> None:
         self.trt = trt
@@ -107,10 +145,15 @@ class FakeEngine:
         sizes = ((self.trt.min_batch, profile.min), (profile.max_batch, profile.opt), (profile.max_batch, profile.max))
         return [[batch, size.height, size.width, 3] for batch, size in sizes]
 
-    def create_execution_context(self, strategy: str) -> FakeContext | None:
+    def create_runtime_config(self) -> FakeRuntimeConfig | None:
+        assert self.trt.flavor == "tensorrt_rtx", "older ones of TensorRT do not have it"
+        return None if "config" in self.trt.refused else FakeRuntimeConfig(self.trt)
+
+    def create_execution_context(self, settings: str | FakeRuntimeConfig) -> FakeContext | None:
+        strategy, cache = (settings, None) if isinstance(settings, str) else (settings.strategy, settings.cache)
         assert strategy == "on profile change"
         self.trt.contexts += 1
-        return None if "context" in self.trt.refused else FakeContext(self)
+        return None if "context" in self.trt.refused else FakeContext(self, cache)
 
 
 class FakeTrt:
@@ -128,6 +171,8 @@ class FakeTrt:
         self, memory: FakeMemory, profiles: Sequence[OptimizationProfile], outputs: Sequence[OutputName]
     ) -> None:
         self.memory, self.profiles, self.outputs = memory, profiles, outputs
+        self.flavor: Flavor = "tensorrt"
+        self.compiled = 0  # profiles for which TensorRT-RTX had to compile kernels
         self.refused: set[str] = set()
         self.types = {"logits": "float"}
         self.min_batch = 1
@@ -162,13 +207,14 @@ class Setup:
         *,
         profiles: Sequence[OptimizationProfile] = (SMALL, LARGE),
         outputs: tuple[OutputName, ...] = ("class_map",),
+        flavor: Flavor = "tensorrt",
     ) -> None:
         self.path = folder / "tiny.engine"
         plan = b"plan"
         self.manifest = EngineManifest(
             key=EngineKey(
                 onnx_sha256="0" * 64,
-                flavor="tensorrt",
+                flavor=flavor,
                 version="11.4.0",
                 gpu=GPU.name,
                 compute_capabilities=("8.9",),
@@ -188,8 +234,9 @@ class Setup:
         write_engine(self.path, plan, self.manifest)
         self.memory = FakeMemory()
         self.trt = FakeTrt(self.memory, profiles, outputs)
+        self.trt.flavor = flavor
         self.cuda: Any = FakeCuda(self.memory)
-        self.machine = Machine(TensorRtLibrary("tensorrt", "11.4.0", self.trt), GPU, self.memory, self.cuda)
+        self.machine = Machine(TensorRtLibrary(flavor, "11.4.0", self.trt), GPU, self.memory, self.cuda)
 
     def open(self) -> TensorRtRunner:
         return TensorRtRunner.open(self.path, device=None, machine=self.machine)
