@@ -40,7 +40,7 @@ class TensorRtProviderRunner(OnnxRuntimeRunner):
         Args:
             path: The file.
             device: Where to run; None: the first CUDA device.
-            threads: As for `open_runner`.
+            threads: As for `Segmenter.open`.
 
         Raises:
             MissingDependencyError: If ONNX Runtime is not installed.
@@ -110,7 +110,7 @@ def open_stored(
         onnxruntime: The imported module.
         path: The exported ONNX file.
         device: A CUDA device.
-        threads: As for `open_runner`.
+        threads: As for `Segmenter.open`.
         gpu: That device, as its driver describes it.
         tensorrt_version: Version of the TensorRT that ONNX Runtime loads.
         store: Where to keep it; the user's cache if not given.

@@ -24,29 +24,7 @@ def open_runner(
     provider: Provider = "auto",
     trust: bool = False,
 ) -> Runner:
-    """Load a model file for the backend that runs it.
-
-    Args:
-        path: An ``.onnx`` file that `fcnrt export` wrote, or an ``.engine`` file that `fcnrt build` wrote.
-        backend: Library that computes; ``auto`` chooses by the kind of file. With ``tensorrt``, an ``.onnx`` file
-            stands for the engine that was built from it into the user's cache; none is built here.
-        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if one can be used, else the CPU. A device
-            that was asked for by name is had or refused, never replaced.
-        threads: CPU threads for one frame, at least 1; by default one for each physical core this process may use.
-            TensorRT uses none.
-        provider: What ONNX Runtime computes with: ``auto`` is CUDA or the CPU, as the device says; with ``tensorrt`` it
-            builds an engine of its own on first use, for frames up to full HD, and keeps it in the user's cache.
-        trust: Whether an engine without a manifest is taken for the ONNX file beside it, ``NAME.onnx``, and gets one;
-            engines hold programs, so only if it is known where it comes from. Otherwise it is refused.
-
-    Raises:
-        ModelFileError: If the file is missing, damaged or not written by fcnrt, or is an engine that was built for
-            another machine (`EngineMismatchError`), or there is no engine for it.
-        DeviceError: If the device does not exist or cannot be used.
-        MissingDependencyError: If the backend is not installed.
-        OutputError: If an engine cannot be kept in the user's cache.
-        ValueError: If `backend`, `threads` or `provider` has a value that is not allowed.
-    """
+    """Load a model file for the backend that runs it; arguments and errors are those of `Segmenter.open`."""
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
     if threads is not None and threads < 1:
