@@ -115,6 +115,10 @@ def export(
     if triton is None and triton_backend != "auto":
         raise typer.BadParameter("--triton-backend goes with --triton DIR")
     machine = _choose_machine() if engine else None
+    if machine is not None and triton is not None:
+        from ..export.triton_repository import require_servable
+
+        require_servable(machine[0].flavor, triton_backend)
     if precision is None:
         precision = "fp32" if machine is None or machine[1] is None else "fp16"
     if calibration is not None and precision == "fp32":

@@ -16,6 +16,7 @@ from ..runtime.errors import ModelFileError, OutputError
 from ..runtime.manifest import manifest_path, read_manifest
 from ..runtime.onnx_header import read_onnx_header
 from ..runtime.optimization_profile import OptimizationProfile
+from ..runtime.runners.tensorrt_library import Flavor, title
 from ..runtime.spec import ImageSize, ModelSpec, OutputName
 
 TritonBackend = Literal["auto", "python"]
@@ -28,6 +29,19 @@ _OUTPUTS: dict[OutputName, tuple[str, str]] = {
     "confidence": ("TYPE_UINT8", "-1, -1"),
     "logits": ("TYPE_FP32", "{classes}, -1, -1"),
 }
+
+
+def require_servable(flavor: Flavor, backend: TritonBackend) -> None:
+    """Raise unless Triton can run the engines of this TensorRT.
+
+    Raises:
+        ModelFileError: If it cannot.
+    """
+    if backend == "auto" and flavor != "tensorrt":
+        raise ModelFileError(
+            f"Triton's TensorRT backend does not run engines of {title(flavor)}; build one with TensorRT (fcnrt build "
+            "--target tensorrt), serve the ONNX file, or use the Python backend (--triton-backend python)"
+        )
 
 
 def write_triton_repository(model: Path, folder: Path, *, name: str, backend: TritonBackend = "auto") -> Path:
@@ -53,11 +67,7 @@ def write_triton_repository(model: Path, folder: Path, *, name: str, backend: Tr
     """
     if model.suffix == ".engine":
         manifest = read_manifest(model)
-        if backend == "auto" and manifest.key.flavor != "tensorrt":
-            raise ModelFileError(
-                f"{model} was built by TensorRT-RTX, which Triton's TensorRT backend does not run; build it with "
-                f"fcnrt build --target tensorrt, or use the Python backend"
-            )
+        require_servable(manifest.key.flavor, backend)
         spec, profiles = manifest.spec, manifest.profiles
     else:
         spec, profiles = read_onnx_header(model).spec, ()

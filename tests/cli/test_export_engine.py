@@ -81,6 +81,18 @@ def test_a_missing_tensorrt_is_said_before_the_export(
     assert exported == []
 
 
+def test_an_engine_that_triton_does_not_run_is_said_before_the_export(
+    fcnrt, monkeypatch: pytest.MonkeyPatch, exported: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "_choose_machine", lambda: (TensorRtLibrary("tensorrt_rtx", "1.7", None), None))
+    code, out, err = fcnrt("export", "--engine", "--triton", tmp_path / "models")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "error: Triton's TensorRT backend does not run engines of TensorRT-RTX; build one with TensorRT"
+    )
+    assert exported == []
+
+
 def test_both_steps(fcnrt, tensorrt_rtx: Any, slim_checkpoint: Path, tmp_path: Path) -> None:
     checkpoint, model = slim_checkpoint, tmp_path / "net.onnx"
     code, out, err = fcnrt("export", "--checkpoint", checkpoint, "--precision", "fp16", "--engine", "-o", model)

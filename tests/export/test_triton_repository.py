@@ -149,7 +149,7 @@ def test_names_with_quotes_and_accents_survive(
 
 def test_engines_that_triton_cannot_run_are_refused(tiny_spec: ModelSpec, tmp_path: Path) -> None:
     engine = _write_engine(tmp_path / "a.engine", tiny_spec, flavor="tensorrt_rtx")
-    with pytest.raises(ModelFileError, match=r"a\.engine was built by TensorRT-RTX, which Triton's TensorRT backend"):
+    with pytest.raises(ModelFileError, match="Triton's TensorRT backend does not run engines of TensorRT-RTX"):
         write_triton_repository(engine, tmp_path / "models", name="street")
     (tmp_path / "a.engine.json").unlink()
     with pytest.raises(EngineMismatchError, match="manifest"):
