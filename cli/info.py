@@ -63,10 +63,11 @@ def _checkpoint_info(path: Path, variant: VariantName | None, as_json: bool) -> 
 
 
 def _engine_info(path: Path, as_json: bool) -> None:
-    from ..runtime.manifest import read_manifest
+    from ..runtime.manifest import check_size, read_manifest
     from .engine_info import engine_card, engine_json
 
     manifest = read_manifest(path)
+    check_size(path, manifest)
     if as_json:
         typer.echo(engine_json(path, manifest))
     else:

@@ -234,6 +234,17 @@ def check_machine(engine: Path, manifest: EngineManifest, library: TensorRtLibra
         )
 
 
+def check_size(engine: Path, manifest: EngineManifest) -> None:
+    """Refuse an engine that was cut off, without reading it.
+
+    Raises:
+        EngineMismatchError: If its size is not the one in its manifest.
+    """
+    size = engine.stat().st_size
+    if size != manifest.engine_bytes:
+        raise _mismatch(engine, manifest, f"has {size:,} bytes, its manifest says {manifest.engine_bytes:,}")
+
+
 def read_plan(engine: Path, manifest: EngineManifest) -> bytes:
     """The engine's bytes, if they are those that were built, and from the ONNX file as it is now, if it is there.
 
@@ -241,9 +252,7 @@ def read_plan(engine: Path, manifest: EngineManifest) -> bytes:
         EngineMismatchError: If the engine is truncated or damaged, or the ONNX file has changed since.
     """
     try:
-        size = engine.stat().st_size
-        if size != manifest.engine_bytes:
-            raise _mismatch(engine, manifest, f"has {size:,} bytes, its manifest says {manifest.engine_bytes:,}")
+        check_size(engine, manifest)
         _check_onnx(engine, manifest)
         plan = engine.read_bytes()
     except OSError as exc:

@@ -88,3 +88,11 @@ def test_without_a_manifest(fcnrt, tmp_path: Path, manifest: EngineManifest) -> 
     code, out, err = fcnrt("info", path)
     assert (code, out) == (1, "")
     assert "has no manifest net.engine.json beside it" in err
+
+
+def test_an_engine_that_was_cut_off(fcnrt, tmp_path: Path, manifest: EngineManifest) -> None:
+    path = tmp_path / "net.engine"
+    write_engine(path, b"pla", manifest)
+    code, out, err = fcnrt("info", path)
+    assert (code, out) == (1, "")
+    assert "net.engine has 3 bytes, its manifest says 4. Rebuild it: fcnrt build" in err
