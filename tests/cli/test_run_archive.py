@@ -31,12 +31,22 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _workers() -> list[int]:
+def _workers(program: int) -> list[int]:
+    """Ray's workers of this program; others may use Ray too."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended
-            if (process / "cmdline").read_bytes().startswith(_WORKER):
+            if (process / "cmdline").read_bytes().startswith(_WORKER) and program in _ancestors(int(process.name)):
                 found.append(int(process.name))
+    return found
+
+
+def _ancestors(process: int) -> list[int]:
+    found = []
+    while process > 1:
+        # The fields behind the name in parentheses, which may hold anything: state, parent.
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(process)
     return found
 
 
@@ -55,7 +65,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, tiny_model: Path) -> None
         deadline = time.monotonic() + 120
         while len(list((tmp_path / "shared").glob("*.json"))) < 5 and time.monotonic() < deadline:
             time.sleep(0.02)
-        victims = _workers()
+        victims = _workers(running.pid)
         os.kill(victims[0], signal.SIGKILL)
         finished_then = len(list((tmp_path / "shared").glob("*.json")))
         _, messages = running.communicate(timeout=240)
