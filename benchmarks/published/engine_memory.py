@@ -67,7 +67,8 @@ def counted_activation_bytes(model: Path, library: TensorRtLibrary, *, batch: in
     Raises:
         EngineBuildError: If it cannot be built, or the count is not in the log.
     """
-    trt, said = library.trt, []
+    trt: Any = library.trt
+    said: list[str] = []
 
     class Listener(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
