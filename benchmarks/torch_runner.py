@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..export.decision import decide, per_class
 from ..export.reference import normalize
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.errors import DeviceError
@@ -50,14 +51,13 @@ class TorchRunner:
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class map, uint8 (H, W), of an RGB frame, uint8 (H, W, 3); or of a batch, (N, H, W, 3)."""
         frames = frame if frame.ndim == 4 else frame[np.newaxis]
-        logits = self._model(self._input(frames))  # (N, classes, H, W)
-        class_map = logits.argmax(1).to(torch.uint8).cpu().numpy()
+        class_map = decide(self._model(self._input(frames))).to(torch.uint8).cpu().numpy()
         return class_map if frame.ndim == 4 else class_map[0]
 
     @torch.inference_mode()
     def logits(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits, float32 (N, classes, H, W), of RGB frames, uint8 (N, H, W, 3)."""
-        return self._model(self._input(frames)).float().cpu().numpy()
+        """Logits of every class, float32 (N, classes, H, W), of RGB frames, uint8 (N, H, W, 3)."""
+        return per_class(self._model(self._input(frames)).float().cpu().numpy())
 
     def network_alone(self, frames: NDArray[np.uint8]) -> Callable[[], object]:
         """A call of the network alone: from the normalised frames to logits, both on the device."""

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ..export.decision import decide
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.errors import MissingDependencyError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Normalised images, float32 (N, 3, H, W), to logits, float32 (N, classes, H, W)."""
+"""Normalised images, float32 (N, 3, H, W), to logits, float32 (N, score_channels, H, W)."""
 
 
 def export_usual_route(model: nn.Module, path: Path) -> Path:
@@ -77,9 +78,8 @@ class UsualRoute:
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class map, uint8 (H, W), of an RGB frame, uint8 (H, W, 3); or of a batch, (N, H, W, 3)."""
         frames = frame if frame.ndim == 4 else frame[np.newaxis]
-        logits = self._infer(self._input(frames))  # (N, classes, H, W)
-        class_map = logits.argmax(1).astype(np.uint8)
-        return class_map if frame.ndim == 4 else class_map[0]  # type: ignore[no-any-return]
+        class_map = decide(self._infer(self._input(frames))).astype(np.uint8)
+        return class_map if frame.ndim == 4 else class_map[0]
 
     def network_alone(self, frames: NDArray[np.uint8]) -> Callable[[], object]:
         """A call of the network alone: from the normalised frames to logits."""

@@ -48,6 +48,11 @@ def size_text(file_bytes: int) -> str:
     return f"{file_bytes / 1e6:.1f} MB"
 
 
+def class_count(count: int, *, sigmoid: bool) -> str:
+    """The number of classes, and what is special about how they are told apart."""
+    return f"{count}, told apart by one logit: class 1 above zero" if sigmoid else str(count)
+
+
 def _print_plain(card: Card) -> None:
     typer.echo(f"{card.name} · {card.title}")
     for label, value in card.rows:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .card import Card, size_text
+from .card import Card, class_count, size_text
 
 if TYPE_CHECKING:
     from ..fcn_models.checkpoint import Checkpoint
@@ -41,7 +41,7 @@ def checkpoint_card(path: Path, checkpoint: Checkpoint) -> Card:
         ("source", checkpoint.source),
         ("checkpoint", f"sha256 {checkpoint.sha256}"),
         *((label, value) for label, value in checkpoint.notes.items()),
-        ("classes", str(config.num_classes)),
+        ("classes", class_count(config.num_classes, sigmoid=config.sigmoid)),
     ]
     if checkpoint.assumption is not None:
         rows.insert(2, ("", checkpoint.assumption))
@@ -60,6 +60,7 @@ def checkpoint_json(path: Path, checkpoint: Checkpoint) -> str:
         "align": config.align,
         "preprocessing": checkpoint.preprocessing,
         "width": config.width,
+        "sigmoid": config.sigmoid,
         "class_names": checkpoint.class_names,
         "palette": checkpoint.palette,
         "source": checkpoint.source,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..runtime.manifest import EngineManifest, onnx_path
 from ..runtime.runners.tensorrt_library import title
-from .card import Card, size_text
+from .card import Card, class_count, size_text
 
 if TYPE_CHECKING:
     from ..runtime.manifest import EngineKey
@@ -28,7 +28,7 @@ def engine_card(path: Path, manifest: EngineManifest) -> Card:
         ("runs on", _machine(key)),
         ("built from", f"{onnx_path(path, manifest)} sha256 {key.onnx_sha256}"),
         ("source", spec.source),
-        ("classes", str(spec.num_classes)),
+        ("classes", class_count(spec.num_classes, sigmoid=spec.sigmoid)),
     ]  # fmt: skip
     return Card(path.name, f"{spec.variant} · {size_text(manifest.engine_bytes)}", rows, spec.class_names, spec.palette)
 

@@ -224,7 +224,7 @@ def _calibration(path: Path | None, num_classes: int, *, drawn: bool) -> Calibra
 def _describe(result: ExportResult) -> list[str]:
     spec, parity = result.spec, result.parity
     shapes = {"class_map": "uint8 [batch, height, width]", "confidence": "uint8 [batch, height, width]"}
-    shapes["logits"] = f"float32 [batch, {spec.num_classes}, height, width]"
+    shapes["logits"] = f"float32 [batch, {spec.logit_channels}, height, width]"
     returned = ", ".join(f"{name} {shapes[name]}" for name in spec.outputs)
     lines = [
         f"  graph     image uint8 [batch, height, width, 3] {spec.channel_order.upper()} -> {returned}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .card import Card, print_card, size_text
+from .card import Card, class_count, print_card, size_text
 from .checkpoint_info import SUFFIXES, checkpoint_card, checkpoint_json
 from .loading import VariantName
 
@@ -96,7 +96,7 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
         ("source", spec.source),
         ("checkpoint", f"sha256 {spec.checkpoint_sha256}"),
         ("written by", f"fcnrt {spec.fcnrt_version}"),
-        ("classes", str(spec.num_classes)),
+        ("classes", class_count(spec.num_classes, sigmoid=spec.sigmoid)),
     ]
 
 

@@ -21,11 +21,12 @@ from ..runtime.runners._onnxruntime import OnnxRuntimeRunner
 from ..runtime.runners.device import Device
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
+from .decision import decide, per_class
 from .lowering import emulate_half, fold_input_scale, scale_activations, sharing_weights, without_batch_norm
 from .onnx_file import saved_beside
-from .reference import reference_logits
+from .reference import network_logits
 from .sample_frames import sample_frame
-from .ties import LOGIT_RTOL, flip_margins
+from .ties import LOGIT_RTOL, flip_margins, tie_gap
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -51,6 +52,7 @@ class SizeParity:
         logit_scale: Largest absolute logit of the module.
         largest_gap: Largest difference, in the module's logits, between the class it chose and the one the file chose,
             over the differing pixels: near zero means ties.
+        tie_gap: Largest such difference that rounding explains.
     """
 
     size: ImageSize
@@ -59,6 +61,7 @@ class SizeParity:
     logit_error: float
     logit_scale: float
     largest_gap: float
+    tie_gap: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +88,13 @@ def compare_with_pytorch(
 ) -> ParityReport:
     """Run an exported file through the runtime and compare it with the module it was made from.
 
-    Class maps come from the file itself; logits from the same graph with the argmax's input made visible.
+    Class maps come from the file itself; logits from the same graph with what the class is decided by made visible.
 
     Args:
         path: The exported file.
         graph: Its contents; the weights may be left in the file (`refer`).
         checkpoint: The module and its pre-processing.
-        margin: Row and column of the argmax's input where the image begins.
+        margin: Row and column of these logits where the image begins.
         finished_with_module: Called when the module is no longer needed and the file not yet loaded.
 
     Returns:
@@ -106,27 +109,28 @@ def compare_with_pytorch(
     unscaled = dataclasses.replace(preprocessing, scale=(1.0, 1.0, 1.0))
     spec = read_onnx_header(path).spec
     half = _half_precision_model(checkpoint.model, preprocessing, spec) if spec.precision == "fp16" else None
-    # What holds the weights comes one after the other: the module, the file, the graph with its argmax open.
+    # What holds the weights comes one after the other: the module, the file, the graph with its decision open.
     references, half_results = [], []
     for index, size in enumerate(COMPARED_SIZES):
         rgb = _frames(index, "rgb")
-        expected = reference_logits(checkpoint.model, preprocessing, rgb)
+        expected = network_logits(checkpoint.model, preprocessing, rgb)
         references.append(expected)
         if half is not None:
-            rounded = reference_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2
-            half_results.append(_compare(size, expected, rounded, rounded.argmax(1).astype(np.uint8)))
+            rounded = network_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2
+            half_map = decide(rounded).astype(np.uint8)
+            half_results.append(_compare(size, expected, rounded, half_map, spec.precision))
             _check(half_results[-1], spec.precision, "the network in half precision")
     del half
     finished_with_module()
     with open_for_comparison(path) as segment:
         predictions = [segment.predict(_frames(index, spec.channel_order)) for index in range(len(COMPARED_SIZES))]
-    argmax_input = _open_argmax_input(path, graph)
+    decided_by = _open_decision(path, graph)
     results = []
     for index, (size, expected, prediction) in enumerate(zip(COMPARED_SIZES, references, predictions, strict=True)):
-        logits = argmax_input(_frames(index, spec.channel_order))
+        logits = decided_by(_frames(index, spec.channel_order))
         logits = logits[:, :, margin : margin + size.height, margin : margin + size.width]
         logits = logits * 2.0**-spec.activation_scale_log2
-        results.append(_compare(size, expected, logits, prediction.class_map))
+        results.append(_compare(size, expected, logits, prediction.class_map, spec.precision))
         _check(results[-1], spec.precision, "the exported graph")
         _check_further_outputs(size, logits, prediction)
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
@@ -169,13 +173,16 @@ def _half_precision_model(model: Network, preprocessing: Preprocessing, spec: Mo
     return half
 
 
-def _open_argmax_input(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """A function that computes what the graph's argmax looks at: logits of the frame, with a margin around."""
+def _open_decision(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """A function that computes what the graph decides the class by: logits of the frame, with a margin around."""
     probe = onnx.ModelProto()
     probe.CopyFrom(graph)
-    argmax = next(node for node in probe.graph.node if node.op_type == "ArgMax")
-    name = argmax.input[0]
-    channels_last = next(attribute.i for attribute in argmax.attribute if attribute.name == "axis") == 3
+    makers = {name: node for node in probe.graph.node for name in node.output}
+    decision = makers["class_map"]
+    while decision.op_type not in ("ArgMax", "Greater"):  # a crop, casts
+        decision = makers[decision.input[0]]
+    name = decision.input[0]
+    channels_last = any(attribute.name == "axis" and attribute.i == 3 for attribute in decision.attribute)
     if all(output.name != name for output in probe.graph.output):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     with saved_beside(path, probe) as file:
@@ -193,14 +200,16 @@ def _compare(
     expected: NDArray[np.float32],
     logits: NDArray[np.float32],
     class_map: NDArray[np.uint8],
+    precision: Precision,
 ) -> SizeParity:
     if logits.shape != expected.shape or class_map.shape != expected.shape[:1] + expected.shape[2:]:
         raise ParityError(
             f"the exported graph returns {class_map.shape} for frames of {size}, logits {logits.shape}; "
             f"PyTorch returns logits {expected.shape}. The file was not kept."
         )
-    differing = class_map != expected.argmax(1)
-    gaps = flip_margins(expected, class_map)[differing]
+    scores = per_class(expected)
+    differing = class_map != scores.argmax(1)
+    gaps = flip_margins(scores, class_map)[differing]
     return SizeParity(
         size=size,
         pixels=class_map.size,
@@ -209,6 +218,7 @@ def _compare(
         logit_error=float(np.nan_to_num(np.abs(logits - expected), nan=np.inf, posinf=np.inf).max()),
         logit_scale=float(np.abs(expected).max()),
         largest_gap=float(gaps.max(initial=0.0)),
+        tie_gap=tie_gap(scores, precision),
     )
 
 
@@ -219,7 +229,8 @@ def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], predict
             f"the output logits at {size} is not what the class map was chosen by. The file was not kept."
         )
     if prediction.confidence is not None:
-        odds = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
+        scores = per_class(logits)
+        odds = np.exp(scores - scores.max(1, keepdims=True), dtype=np.float64)
         expected = np.round(255 / odds.sum(1))  # the most probable class has odds of 1
         error = np.abs(prediction.confidence - expected).max()
         if error > 1:  # a value half-way between two may be rounded either way
@@ -238,10 +249,9 @@ def _check(result: SizeParity, precision: Precision, subject: str) -> None:
             f"{allowed:.3g}), {result.differing:,} of {result.pixels:,} pixels have another class. "
             "The file was not kept."
         )
-    # Two logits may move towards each other, each by the allowed error.
-    if result.largest_gap > 2 * allowed:
+    if result.largest_gap > result.tie_gap:
         raise ParityError(
             f"{subject} disagrees with PyTorch at {result.size}: {result.differing:,} of "
             f"{result.pixels:,} pixels have another class, by a logit gap of up to {result.largest_gap:.3g} where "
-            f"{2 * allowed:.3g} is a tie. The file was not kept."
+            f"{result.tie_gap:.3g} is a tie. The file was not kept."
         )

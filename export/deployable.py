@@ -11,6 +11,7 @@ from ..fcn_models.fcn import FCN
 from ..fcn_models.network import Network, crop
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.spec import ChannelOrder, OutputName, Precision
+from .decision import decide
 from .lowering import (
     BilinearUpsampling,
     fold_input_scale,
@@ -25,7 +26,7 @@ from .padding import fold_padding
 
 
 class Deployable(nn.Module):
-    """A network with everything around it inside: pre-processing before, crop, argmax and casts behind.
+    """A network with everything around it inside: pre-processing before, crop, decision and casts behind.
 
     Two rules of TensorRT shape it: a uint8 input must meet a Cast first, and the Cast to uint8 must come last.
     """
@@ -69,7 +70,7 @@ class Deployable(nn.Module):
 
         Returns:
             ``class_map`` uint8 (N, H, W), ``confidence`` uint8 (N, H, W) (255 times the probability of that class),
-            ``logits`` float32 (N, classes, H, W).
+            ``logits`` float32 (N, score_channels, H, W).
         """
         height, width = image.shape[1:3]
         x = image.float().permute(0, 3, 1, 2)  # (N, 3, H, W)
@@ -79,10 +80,12 @@ class Deployable(nn.Module):
 
         results: dict[OutputName, torch.Tensor] = {}
         if "class_map" in self.outputs:
-            # Argmax looks at one pixel at a time, so it may come before the crop: one channel to crop, not all.
-            results["class_map"] = crop(logits.argmax(1), self.margin, height, width).to(torch.uint8)
+            # A class is decided by one pixel at a time, so that may come before the crop: one channel to crop, not all.
+            results["class_map"] = crop(decide(logits), self.margin, height, width).to(torch.uint8)
         if "confidence" in self.outputs:
-            probability = (crop(logits, self.margin, height, width) * self._logit_scale).softmax(1).amax(1)  # (N, H, W)
+            cropped = crop(logits, self.margin, height, width) * self._logit_scale
+            one_score = logits.shape[1] == 1  # z: the class chosen has the sigmoid of |z|
+            probability = cropped.abs().sigmoid().squeeze(1) if one_score else cropped.softmax(1).amax(1)  # (N, H, W)
             results["confidence"] = (probability * 255).round().to(torch.uint8)
         if "logits" in self.outputs:
             results["logits"] = crop(logits, self.margin, height, width) * self._logit_scale

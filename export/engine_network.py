@@ -126,10 +126,10 @@ def _may_be_float(parsed: ParsedNetwork, spec: ModelSpec) -> set[str]:
         return set()
     if spec.precision == "int8":
         return {layer.name for layer in _convolutions(parsed)}
-    return _score_layers(parsed, spec.num_classes)
+    return _score_layers(parsed, spec.logit_channels)
 
 
-def _score_layers(parsed: ParsedNetwork, num_classes: int) -> set[str]:
+def _score_layers(parsed: ParsedNetwork, channels: int) -> set[str]:
     """Names of the convolutions that make or enlarge class scores: the last ones on the way to the outputs."""
     kinds, network = parsed.trt.LayerType, parsed.network
     layers = [network.get_layer(index) for index in range(network.num_layers)]
@@ -144,10 +144,10 @@ def _score_layers(parsed: ParsedNetwork, num_classes: int) -> set[str]:
         seen.add(name)
         read = range(layer.num_inputs)
         if layer.type in (kinds.CONVOLUTION, kinds.DECONVOLUTION):
-            if layer.get_output(0).shape[1] != num_classes:
+            if layer.get_output(0).shape[1] != channels:
                 continue
             scores.add(layer.name)
-            enlarges = layer.type == kinds.DECONVOLUTION and layer.get_input(0).shape[1] == num_classes
+            enlarges = layer.type == kinds.DECONVOLUTION and layer.get_input(0).shape[1] == channels
             read = range(1 if enlarges else 0)
         inputs = [layer.get_input(index) for index in read]
         waiting += [tensor.name for tensor in inputs if tensor is not None]

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+from .decision import per_class
 from .heap import return_free_memory
 
 _SLICE = 1 << 25  # bytes of weights that a convolution works with at a time
@@ -33,9 +34,14 @@ def normalize_images(images: torch.Tensor, preprocessing: Preprocessing) -> torc
     return (x - mean) * scale
 
 
-@torch.no_grad()
 def reference_logits(model: Network, preprocessing: Preprocessing, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits of RGB frames, float32 (N, classes, H, W), computed by the module itself."""
+    """Logits of every class, float32 (N, classes, H, W), of RGB frames, computed by the module itself."""
+    return per_class(network_logits(model, preprocessing, frames))
+
+
+@torch.no_grad()
+def network_logits(model: Network, preprocessing: Preprocessing, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the module returns for RGB frames, float32 (N, score_channels, H, W)."""
     with _large_layers_in_slices(model):
         return model(normalize(frames, preprocessing)).numpy()  # type: ignore[no-any-return]
 

@@ -136,6 +136,7 @@ def export_onnx(
             checkpoint_sha256=checkpoint.sha256,
             fcnrt_version=version("fcnrt"),
             infer_size=infer_size_of(model),
+            sigmoid=model.config.sigmoid,
         )
         progress("exporting")
         deployable = Deployable(

@@ -108,7 +108,7 @@ def _render_config(name: str, spec: ModelSpec, profiles: tuple[OptimizationProfi
     outputs = []
     for output in spec.outputs:
         data_type, dims = _OUTPUTS[output]
-        dims = dims.format(classes=spec.num_classes)
+        dims = dims.format(classes=spec.logit_channels)
         outputs.append(f'output {{ name: "{output}" data_type: {data_type} dims: [{dims}] }}')
     warm_up = [profile.opt for profile in profiles] or [_WARM_UP]
     lines = [

@@ -20,7 +20,7 @@ from .checkpoint_metadata import CheckpointMetadata, Palette
 from .fcn import Align
 from .fitting import check_finite, empty, fill, listing, weight_names
 from .foreign import aligned, approximation, check_agreement, import_foreign
-from .network import Network
+from .network import Network, NetworkConfig
 from .preprocessing import PreprocessingName
 from .registry import NETWORKS
 from .upsampling import is_bilinear
@@ -72,7 +72,8 @@ def load_checkpoint(
             such a case: its tensors are those of an ``fcn8s``, which a file is taken for (`Checkpoint.assumption`).
         align: ``same`` or ``caffe``, against the alignment that the weights were trained with. The result is then
             approximate, and `Checkpoint.source` says so.
-        num_classes: Number of classes; needed only if the file does not tell (then 21 if left out).
+        num_classes: Number of classes; needed only if the file does not tell (then 21 if left out). A score layer with
+            one channel makes two.
 
     Raises:
         CheckpointError: If the file is unreadable, unsafe, of an unknown layout, or does not fit the network.
@@ -83,12 +84,12 @@ def load_checkpoint(
     if file.metadata is not None:
         return _load_own(path, file, variant, align, num_classes)
     imported = import_foreign(path, file, variant, align, num_classes)
-    classes = imported.model.config.num_classes
+    config = imported.model.config
     return Checkpoint(
         model=imported.model.eval(),
         preprocessing=imported.preprocessing,
-        class_names=_class_names(classes),
-        palette=voc_palette()[:classes],
+        class_names=_class_names(config),
+        palette=voc_palette()[: config.num_classes],
         layout=imported.layout,
         source=imported.source,
         sha256=sha256_of(path),
@@ -190,8 +191,11 @@ def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> Non
         raise CheckpointError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _class_names(count: int) -> tuple[str, ...]:
+def _class_names(config: NetworkConfig) -> tuple[str, ...]:
     """Names for the classes of a file that has none; 21 classes are VOC's in every layout."""
+    if config.sigmoid:
+        return ("background", "foreground")
+    count = config.num_classes
     return VOC_CLASSES if count == len(VOC_CLASSES) else tuple(f"class {index}" for index in range(count))
 
 

@@ -49,7 +49,10 @@ class CheckpointMetadata:
 
     def to_json(self) -> str:
         """The description as one JSON object."""
-        return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, sort_keys=True)
+        values = dataclasses.asdict(self)
+        if not self.config.sigmoid:  # so that versions which do not know it read all files but those that need it
+            del values["config"]["sigmoid"]
+        return json.dumps({"format": _FORMAT, **values}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, file_name: str) -> CheckpointMetadata:

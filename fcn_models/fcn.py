@@ -78,7 +78,7 @@ class FCN(Network):
         super().__init__()
         self.config = config
         c1, c2, c3, c4 = (config.channels(paper) for paper in (64, 128, 256, 512))
-        classes, fc, same = config.num_classes, config.fc_channels, config.align == "same"
+        classes, fc, same = config.score_channels, config.fc_channels, config.align == "same"
 
         self.conv1_1 = nn.Conv2d(3, c1, 3, padding=1 if same else CAFFE_PAD)
         self.conv1_2 = nn.Conv2d(c1, c1, 3, padding=1)
@@ -129,7 +129,7 @@ class FCN(Network):
             image: Pre-processed images, float (N, 3, H, W).
 
         Returns:
-            Logits, float (N, num_classes, H, W).
+            Logits, float (N, score_channels, H, W).
         """
         height, width = image.shape[2:]
         logits = self.final_upsampling(self.scores(image))  # at least as large as the image, plus the crop

@@ -39,7 +39,7 @@ class FCNBNHead(Network):
         super().__init__()
         self.config = config
         c1, c2, c3, c4 = (config.channels(original) for original in (64, 128, 256, 512))
-        fc, classes = config.fc_channels, config.num_classes
+        fc, classes = config.fc_channels, config.score_channels
         self.backbone = nn.Module()
         for name, channels in {
             "layer1": (3, c1, c1),

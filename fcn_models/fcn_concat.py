@@ -20,7 +20,7 @@ class FCN8Concat(Network):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        classes = config.num_classes
+        classes = config.score_channels
         c1, c2, c3, c4 = (config.channels(original) for original in (96, 256, 384, 512))
         self.stage1 = _stage(3, c1)
         self.stage2 = _stage(c1, c2)

@@ -29,7 +29,7 @@ class FCNResNet(Network):
             nn.BatchNorm2d(features // 4),
             nn.ReLU(),
             nn.Dropout(0.1),
-            nn.Conv2d(features // 4, config.num_classes, 1),
+            nn.Conv2d(features // 4, config.score_channels, 1),
         )
         self.score_layers = ("classifier.4",)
         self.upsampling_layers = ()

@@ -20,7 +20,7 @@ class FCN32sResNet18(Network):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        classes = config.num_classes
+        classes = config.score_channels
         channels = [config.channels(original) for original in (64, 128, 256, 512)]
         self.backbone = ResNet(BasicBlock, (2, 2, 2, 2), channels)
         self.final_conv = nn.Conv2d(self.backbone.out_channels, classes, 1)

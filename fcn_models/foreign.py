@@ -16,7 +16,7 @@ from .fcn import FCN, FCNConfig, Variant
 from .fitting import COUNTER_SUFFIX, check_finite, empty, fill, weight_names
 from .layouts import PAPER, Layout, recognise
 from .native_layouts import NativeLayout, outputs_of
-from .network import Network, NetworkConfig
+from .network import Network, NetworkConfig, classes_of
 from .preprocessing import PreprocessingName
 
 _T = TypeVar("_T")
@@ -139,14 +139,14 @@ def _import_fcn(
     chosen = _AT_ONCE if scales else _variant(path, layout, tensors, variant)
     layers = layout.layers(chosen)
     if "score_fr" in layers and f"{layers['score_fr']}.weight" in tensors:
-        classes = outputs_of(tensors, layers["score_fr"], 21)
-        check_agreement(path, "num_classes", classes, num_classes)
+        classes = classes_of(outputs_of(tensors, layers["score_fr"], 21))
+        check_agreement(path, "num_classes", classes["num_classes"], num_classes)
     else:
-        classes = 21 if num_classes is None else num_classes
+        classes = {"num_classes": 21 if num_classes is None else num_classes}
     try:
         trained = FCNConfig(
             variant=chosen,
-            num_classes=classes,
+            **classes,
             align=layout.align,
             # Slim networks have the paper's proportions, so one layer tells the width of all.
             width=outputs_of(tensors, layers["conv1_1"], 64) / 64,

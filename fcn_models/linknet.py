@@ -31,7 +31,7 @@ class LinkNet(Network):
         self.decode1 = _Decoder(c1, c1)
         self.deconv_out1 = _Deconv(c1, c0)
         self.conv_out = _Conv(c0, c0, 3)
-        self.deconv_out2 = _Scores(c0, config.num_classes)
+        self.deconv_out2 = _Scores(c0, config.score_channels)
         self.score_layers = ("deconv_out2.deconv",)
         self.upsampling_layers = ()
 

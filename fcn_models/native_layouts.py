@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .fcn_bn_head import BNHeadConfig
-from .network import NetworkConfig
+from .network import NetworkConfig, classes_of
 from .preprocessing import PreprocessingName
 
 Tensors = Mapping[str, torch.Tensor]
@@ -56,11 +56,11 @@ def _by_layers(variant: str, first: str, channels: int, scores: str) -> Callable
         variant: Name of the architecture.
         first: A layer of the file.
         channels: Output channels of that layer at full width.
-        scores: The layer with one output channel per class.
+        scores: The layer that makes the class scores.
     """
     return lambda tensors: NetworkConfig(
         variant=variant,
-        num_classes=outputs_of(tensors, scores, 21),
+        **classes_of(outputs_of(tensors, scores, 21)),
         width=outputs_of(tensors, first, channels) / channels,
     )
 
@@ -68,7 +68,7 @@ def _by_layers(variant: str, first: str, channels: int, scores: str) -> Callable
 def _bn_head(tensors: Tensors) -> NetworkConfig:
     return BNHeadConfig(
         variant="fcn8s_vgg16_bnhead",
-        num_classes=outputs_of(tensors, "layer5_conv", 21),
+        **classes_of(outputs_of(tensors, "layer5_conv", 21)),
         width=outputs_of(tensors, "backbone.layer1.0", 64) / 64,
         fc_channels=outputs_of(tensors, "head.fc6.0", 4096),
     )
@@ -78,7 +78,7 @@ def _linknet(tensors: Tensors) -> NetworkConfig:
     scores = tensors.get("deconv_out2.deconv.weight")  # transposed: (inputs, outputs, 2, 2)
     return NetworkConfig(
         variant="linknet",
-        num_classes=scores.shape[1] if scores is not None and scores.ndim > 1 else 21,
+        **classes_of(scores.shape[1] if scores is not None and scores.ndim > 1 else 21),
         width=outputs_of(tensors, "input_conv.conv_bn_relu.0", 64) / 64,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,18 +16,28 @@ class NetworkConfig:
     Attributes:
         variant: Name of the architecture, a key of the registry.
         num_classes: Number of classes, the background included (2..256).
+        sigmoid: Whether two classes have one score, whose sigmoid is the probability of class 1, as trained with
+            binary cross-entropy; otherwise each class has its own.
         width: Multiplies the channels of every layer; 1 is the original, less is a slim network.
     """
 
     variant: str
     num_classes: int = 21
+    sigmoid: bool = False
     width: float = 1.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= 256:
             raise ValueError(f"num_classes must be 2 to 256 (a class map is uint8), got {self.num_classes}")
+        if self.sigmoid and self.num_classes != 2:
+            raise ValueError(f"a single score tells 2 classes apart, not {self.num_classes}")
         if self.channels(64) < 1:
             raise ValueError(f"width {self.width} would leave a layer without channels")
+
+    @property
+    def score_channels(self) -> int:
+        """Output channels of the layers that make class scores."""
+        return 1 if self.sigmoid else self.num_classes
 
     @property
     def align(self) -> str:
@@ -41,8 +52,8 @@ class NetworkConfig:
 class Network(nn.Module):
     """A network for semantic segmentation: normalised image in, class scores of every pixel out.
 
-    ``forward`` takes float (N, 3, H, W) and returns logits, float (N, num_classes, H, W), of the same height and width
-    for every size from 1x1 up.
+    ``forward`` takes float (N, 3, H, W) and returns logits, float (N, score_channels, H, W), of the same height and
+    width for every size from 1x1 up.
 
     With batch normalisation folded away, it consists of convolutions, ReLU, max pooling, linear interpolation, sums and
     concatenations only. Scaling the first weights and every bias then scales all activations; exports rely on that.
@@ -62,6 +73,13 @@ class Network(nn.Module):
     def first_layer(self) -> nn.Conv2d:
         """The layer that reads the image."""
         return next(layer for layer in self.modules() if isinstance(layer, nn.Conv2d))
+
+
+def classes_of(score_channels: int) -> dict[str, Any]:
+    """What a `NetworkConfig` says about the classes of a network whose score layers have so many output channels."""
+    if score_channels == 1:
+        return {"num_classes": 2, "sigmoid": True}
+    return {"num_classes": score_channels}
 
 
 def crop(maps: torch.Tensor, start: int, height: int, width: int) -> torch.Tensor:

@@ -30,7 +30,7 @@ class UNet(Network):
         self.up2 = _Up(c4, c3, c2)
         self.up3 = _Up(c3, c2, c1)
         self.conv_2 = _Convolutions(c2, c1)
-        self.last = nn.Conv2d(c1, config.num_classes, 1)
+        self.last = nn.Conv2d(c1, config.score_channels, 1)
         self.score_layers = ("last",)
         self.upsampling_layers = ()
 

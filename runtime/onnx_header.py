@@ -146,7 +146,7 @@ def _check_contract(header: OnnxHeader, path: Path) -> None:
     known = {
         "class_map": TensorInfo("class_map", "uint8", pixels),
         "confidence": TensorInfo("confidence", "uint8", pixels),
-        "logits": TensorInfo("logits", "float32", (batch, header.spec.num_classes, height, width)),
+        "logits": TensorInfo("logits", "float32", (batch, header.spec.logit_channels, height, width)),
     }
     expected_outputs = tuple(known.get(name, f"no output named {name}") for name in header.spec.outputs)
     if header.outputs != expected_outputs:

@@ -33,7 +33,7 @@ class Prediction:
     Attributes:
         class_map: uint8 (H, W), the index of each pixel's class in `ModelSpec.class_names`.
         confidence: uint8 (H, W), 0..255 for 0..1; None if the model was exported without it.
-        logits: float32 (classes, H, W); None if the model was exported without them.
+        logits: float32 (`ModelSpec.logit_channels`, H, W); None if the model was exported without them.
     """
 
     class_map: NDArray[np.uint8]

@@ -68,6 +68,8 @@ class ModelSpec:
         fcnrt_version: Version of fcnrt that wrote the file.
         infer_size: Size that the graph resizes frames to, ``HxW``, or the length of their short side; None if it works
             at the frame's own size. Class maps have the frame's size always.
+        sigmoid: Whether the network has one logit for its two classes: class 1 where it is above zero. Zero and NaN are
+            class 0.
     """
 
     variant: str
@@ -84,10 +86,13 @@ class ModelSpec:
     checkpoint_sha256: str
     fcnrt_version: str
     infer_size: str | None = None
+    sigmoid: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.class_names) <= 256:
             raise ValueError(f"a class map is uint8 and holds 1 to 256 classes, got {len(self.class_names)}")
+        if self.sigmoid and len(self.class_names) != 2:
+            raise ValueError(f"a single logit tells 2 classes apart, not {len(self.class_names)}")
         if len(self.palette) != len(self.class_names):
             raise ValueError(f"the palette has {len(self.palette)} colours for {len(self.class_names)} classes")
         if self.channel_order not in get_args(ChannelOrder):
@@ -99,6 +104,11 @@ class ModelSpec:
     def num_classes(self) -> int:
         """Number of classes, the background included."""
         return len(self.class_names)
+
+    @property
+    def logit_channels(self) -> int:
+        """Channels of the output `logits`: one per class, or one for both."""
+        return 1 if self.sigmoid else self.num_classes
 
     def to_json(self) -> str:
         """The spec as one JSON object."""

@@ -79,8 +79,8 @@ def from_scratch(
 def from_checkpoint(path: Path, variant: Variant, class_names: tuple[str, ...], palette: Palette) -> Start:
     """A network that begins with the weights of a file: VGG16's, or those of an FCN, perhaps of the previous stage.
 
-    Score layers are kept if the file's network has the same classes; all others start at zero, so that an FCN-16s
-    begins as the FCN-32s it comes from, and an FCN-8s as the FCN-16s. Upsampling layers are bilinear.
+    Score layers are kept if the file's network has the same classes and a score for each; all others start at zero, so
+    that an FCN-16s begins as the FCN-32s it comes from, and an FCN-8s as the FCN-16s. Upsampling layers are bilinear.
 
     Args:
         path: Checkpoint of any supported layout. A VGG16 classifier gives fc6 and fc7, too.
@@ -101,7 +101,7 @@ def from_checkpoint(path: Path, variant: Variant, class_names: tuple[str, ...], 
             f"{path.name} is a {source.variant}; {variant} can start from VGG16 or an FCN on VGG16 only"
         )
     network = _adapted(loaded, variant, class_names)
-    same_classes = not is_classifier and loaded.class_names == class_names
+    same_classes = not is_classifier and _has_scores_for(loaded, class_names)
     kept = [name for name in network.score_layers if same_classes and hasattr(loaded.model, name)]
     new = [name for name in network.score_layers if name not in kept]
     return Start(
@@ -117,8 +117,8 @@ def from_checkpoint(path: Path, variant: Variant, class_names: tuple[str, ...], 
 
 def _adapted(loaded: Checkpoint, variant: Variant, class_names: tuple[str, ...]) -> FCN:
     """A network of the variant with every weight of the loaded one that it has a use for; upsampling is bilinear."""
-    same_classes = loaded.class_names == class_names
-    config = dataclasses.replace(loaded.model.config, variant=variant, num_classes=len(class_names))
+    same_classes = _has_scores_for(loaded, class_names)
+    config = dataclasses.replace(loaded.model.config, variant=variant, num_classes=len(class_names), sigmoid=False)
     network = empty(config)
     assert isinstance(network, FCN)
     left_out = network.upsampling_layers if same_classes else (*network.score_layers, *network.upsampling_layers)
@@ -130,6 +130,11 @@ def _adapted(loaded: Checkpoint, variant: Variant, class_names: tuple[str, ...])
     }
     fill(network, kept, {key: key for key in kept}, file_name=loaded.source)
     return network
+
+
+def _has_scores_for(loaded: Checkpoint, class_names: tuple[str, ...]) -> bool:
+    """Whether the network has a score for each of these classes; one for two classes is none that is trained here."""
+    return loaded.class_names == class_names and not loaded.model.config.sigmoid
 
 
 def _with_frozen_upsampling(network: FCN) -> FCN:

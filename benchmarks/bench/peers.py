@@ -119,6 +119,7 @@ def spec_of(checkpoint: Checkpoint) -> ModelSpec:
         checkpoint_sha256=checkpoint.sha256,
         fcnrt_version=version("fcnrt"),
         infer_size=infer_size_of(checkpoint.model),
+        sigmoid=config.sigmoid,
     )
 
 

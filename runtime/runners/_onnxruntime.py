@@ -94,7 +94,7 @@ class OnnxRuntimeRunner:
         for name in outputs:
             array: NDArray[Any]
             if name == "logits":
-                array = np.empty((batch, self.spec.num_classes, height, width), np.float32)
+                array = np.empty((batch, self.spec.logit_channels, height, width), np.float32)
             elif name == "class_map" and class_map is not None:
                 array = class_map
             else:

@@ -378,6 +378,6 @@ def _output_layouts(manifest: EngineManifest) -> dict[OutputName, OutputLayout]:
     known: dict[OutputName, OutputLayout] = {
         "class_map": OutputLayout(byte),
         "confidence": OutputLayout(byte),
-        "logits": OutputLayout(single, manifest.spec.num_classes),
+        "logits": OutputLayout(single, manifest.spec.logit_channels),
     }
     return {name: known[name] for name in manifest.spec.outputs}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,19 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(CheckpointError, match=r"unet\.safetensors is a unet; fcn8s can start from VGG16 or an FCN"):
         from_checkpoint(path, "fcn8s", NAMES, PALETTE)
+
+
+def test_one_score_for_two_classes_is_left_out(make_start, tmp_path: Path) -> None:
+    start = make_start("fcn32s")
+    torch.manual_seed(0)
+    config = dataclasses.replace(start.network.config, sigmoid=True)
+    network = build(config)
+    names = ("background", "foreground")
+    path = save(dataclasses.replace(start, network=network, class_names=names, palette=PALETTE), tmp_path / "one.st")
+    begun = from_checkpoint(path, "fcn16s", names, PALETTE)
+    assert not begun.network.config.sigmoid
+    assert begun.network.score_fr.weight.shape[0] == 2
+    assert not begun.network.score_fr.weight.any()
+    assert begun.trained_scores == 0
+    assert "score_fr" in begun.origin
+    assert torch.equal(begun.network.conv3_2.weight, network.conv3_2.weight)
