@@ -230,6 +230,8 @@ def _class_mistakes(reference: Reference, classes: Sequence[tuple[int, int]]) ->
 
 def _exchanged(first: int, second: int) -> Hook:
     def hook(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if output.shape[1] == 1:  # one score for both
+            return -output
         order = list(range(output.shape[1]))
         order[first], order[second] = second, first
         return output[:, order]

@@ -436,3 +436,21 @@ def test_a_sound_file_passes(verify: Callable[[PlantIn], tuple[Parity, Diagnosis
     parity, _ = verify(lambda graph: None)
     assert parity.passed
     assert parity.hops[0].equal_share > 0.9999
+
+
+def test_one_score_for_two_classes_is_examined_like_any_other(frames: list[ParityFrame]) -> None:
+    config = FCNConfig(variant="fcn8s", num_classes=2, sigmoid=True, width=1 / 16, fc_channels=16)
+    reference = Reference(random_checkpoint(config))
+
+    def segment(frame: np.ndarray) -> np.ndarray:
+        return reference.logits(np.array(frame)).argmax(0).astype(np.uint8)
+
+    def examine(stage: Callable[[np.ndarray], np.ndarray]) -> tuple[Parity, str]:
+        parity = check_parity(reference, [Stage("graph", stage, "fp32")], frames)
+        return parity, "" if not parity.hops[0].objections else str(diagnose(reference, parity.hops[0]))
+
+    assert not examine(segment)[0].hops[0].differing
+    assert "red and blue swapped" in examine(lambda frame: segment(frame[..., ::-1]))[1]
+    parity, found = examine(lambda frame: 1 - segment(frame))
+    assert parity.hops[0].faults > 0.99 * parity.hops[0].pixels
+    assert "class scores permuted: class 0 and class 1 exchanged" in found
