@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.manifest import EngineManifest, onnx_path
+from ..runtime.output_layout import output_layouts
 from ..runtime.runners.tensorrt_library import title
 from .card import Card, class_count, size_text
 
@@ -22,7 +23,7 @@ def engine_card(path: Path, manifest: EngineManifest) -> Card:
         ("input", f"image uint8 [batch, height, width, 3] {spec.channel_order.upper()}"),
         *(("frames", f"{profile.min} .. {profile.max}, best {profile.opt}, batch {profile.max_batch}")
           for profile in manifest.profiles),
-        ("output", ", ".join(spec.outputs)),
+        *(("output", f"{name} {layout}") for name, layout in output_layouts(spec).items()),
         ("precision", f"{spec.precision}, convolution layers: {convolutions or 'not counted'}"),
         ("built with", f"{title(key.flavor)} {key.version}"),
         ("runs on", _machine(key)),

@@ -67,8 +67,21 @@ def export(
         ),
     ] = None,
     outputs: Annotated[
-        str, typer.Option(help="What the graph returns, comma-separated: class_map, confidence, logits.")
+        str,
+        typer.Option(
+            help="What the graph returns, comma-separated: class_map, confidence, logits, overlay (the frame with the "
+            "class colours over it)."
+        ),
     ] = "class_map",
+    opacity: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Weight of the class colours in the output overlay; as in fcnrt run unless given.",
+            show_default=False,
+        ),
+    ] = None,
     channel_order: Annotated[
         Literal["rgb", "bgr"], typer.Option(help="Channel order of the frames the graph will get; OpenCV's is bgr.")
     ] = "rgb",
@@ -129,6 +142,8 @@ def export(
             "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
         )
     wanted = _parse_outputs(outputs)
+    if opacity is not None and "overlay" not in wanted:
+        raise typer.BadParameter("--opacity goes with --outputs class_map,overlay")
     if infer_size is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", infer_size):
         raise typer.BadParameter(
             f"--infer-size {infer_size} is no size; write HEIGHTxWIDTH, for example 512x640, or one number for the "
@@ -139,6 +154,7 @@ def export(
 
     require_export_packages("exporting a model")
     from ..export.to_onnx import export_onnx
+    from ..runtime.overlay import DEFAULT_OPACITY
     from .console import say, status
 
     with status("loading weights") as progress:
@@ -175,6 +191,7 @@ def export(
             outputs=wanted,
             channel_order=channel_order,
             opset=opset,
+            overlay_opacity=DEFAULT_OPACITY if opacity is None else opacity,
             calibration=_calibration(calibration, len(loaded.class_names), drawn=precision == "int8"),
             consume=True,
             progress=progress,
@@ -222,10 +239,10 @@ def _calibration(path: Path | None, num_classes: int, *, drawn: bool) -> Calibra
 
 
 def _describe(result: ExportResult) -> list[str]:
+    from ..runtime.output_layout import output_layouts
+
     spec, parity = result.spec, result.parity
-    shapes = {"class_map": "uint8 [batch, height, width]", "confidence": "uint8 [batch, height, width]"}
-    shapes["logits"] = f"float32 [batch, {spec.logit_channels}, height, width]"
-    returned = ", ".join(f"{name} {shapes[name]}" for name in spec.outputs)
+    returned = ", ".join(f"{name} {layout}" for name, layout in output_layouts(spec).items())
     lines = [
         f"  graph     image uint8 [batch, height, width, 3] {spec.channel_order.upper()} -> {returned}",
         f"  precision {spec.precision} · opset {spec.opset} · {result.size_bytes / 1e6:.1f} MB",

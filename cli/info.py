@@ -88,6 +88,7 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
     return [
         *(("input", f"{tensor} {spec.channel_order.upper()}") for tensor in header.inputs),
         *(("output", str(tensor)) for tensor in header.outputs),
+        *((("overlay", _overlay(spec.overlay_opacity)),) if spec.overlay_opacity is not None else ()),
         ("precision", f"{spec.precision}{scaled}"),
         *((("works at", _infer_size(spec.infer_size)),) if spec.infer_size is not None else ()),
         ("preprocess", f"inside the graph ({spec.preprocessing}): pass raw bytes, any size from 1x1"),
@@ -98,6 +99,10 @@ def _rows(header: OnnxHeader) -> list[tuple[str, str]]:
         ("written by", f"fcnrt {spec.fcnrt_version}"),
         ("classes", class_count(spec.num_classes, sigmoid=spec.sigmoid)),
     ]
+
+
+def _overlay(opacity: float) -> str:
+    return f"the frame with the class colours over it, opacity {opacity:g}; class 0 shows the frame as it is"
 
 
 def _infer_size(text: str) -> str:

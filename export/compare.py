@@ -17,6 +17,7 @@ from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
 from ..runtime.errors import ParityError
 from ..runtime.onnx_header import read_onnx_header
+from ..runtime.overlay import ClassPainter
 from ..runtime.runners._onnxruntime import OnnxRuntimeRunner
 from ..runtime.runners.device import Device
 from ..runtime.segmenter import Prediction, Segmenter
@@ -127,12 +128,14 @@ def compare_with_pytorch(
     decided_by = _open_decision(path, graph)
     results = []
     for index, (size, expected, prediction) in enumerate(zip(COMPARED_SIZES, references, predictions, strict=True)):
-        logits = decided_by(_frames(index, spec.channel_order))
+        frames = _frames(index, spec.channel_order)
+        logits = decided_by(frames)
         logits = logits[:, :, margin : margin + size.height, margin : margin + size.width]
         logits = logits * 2.0**-spec.activation_scale_log2
         results.append(_compare(size, expected, logits, prediction.class_map, spec.precision))
         _check(results[-1], spec.precision, "the exported graph")
         _check_further_outputs(size, logits, prediction)
+        _check_overlay(size, frames, prediction, spec)
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
 
 
@@ -238,6 +241,26 @@ def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], predict
                 f"the output confidence at {size} differs from the probability of the class by up to {error:.0f} of "
                 "255. The file was not kept."
             )
+
+
+def _check_overlay(size: ImageSize, frames: NDArray[np.uint8], prediction: Prediction, spec: ModelSpec) -> None:
+    """The overlay must be what the runtime paints from the class map, which was compared already."""
+    if prediction.overlay is None or spec.overlay_opacity is None:
+        return
+    painter = ClassPainter(spec.palette, channel_order=spec.channel_order)
+    expected = np.stack(
+        [
+            painter.overlay(frame, class_map, opacity=spec.overlay_opacity)
+            for frame, class_map in zip(frames, prediction.class_map, strict=True)
+        ]
+    )
+    # Both are uint8: their difference must not wrap around. A value half-way between two may be rounded either way.
+    error = np.abs(prediction.overlay.astype(np.int16) - expected).max()
+    if error > 1:
+        raise ParityError(
+            f"the output overlay at {size} differs from the frame painted with its class map by up to {error} of 255. "
+            "The file was not kept."
+        )
 
 
 def _check(result: SizeParity, precision: Precision, subject: str) -> None:

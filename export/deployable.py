@@ -23,6 +23,7 @@ from .lowering import (
     without_batch_norm,
 )
 from .padding import fold_padding
+from .painting import OverlayPainting
 
 
 class Deployable(nn.Module):
@@ -42,9 +43,12 @@ class Deployable(nn.Module):
         precision: Precision = "fp32",
         channel_order: ChannelOrder = "rgb",
         activation_scale_log2: int = 0,
+        painting: OverlayPainting | None = None,
     ) -> None:
+        """Rewrite a network for deployment; `painting` makes the output `overlay`."""
         super().__init__()
         self.outputs = tuple(outputs)
+        self._painting = painting
         self._half = precision == "fp16"
         self._logit_scale = 2.0**-activation_scale_log2
         folded = without_batch_norm(model)
@@ -70,18 +74,18 @@ class Deployable(nn.Module):
 
         Returns:
             ``class_map`` uint8 (N, H, W), ``confidence`` uint8 (N, H, W) (255 times the probability of that class),
-            ``logits`` float32 (N, score_channels, H, W).
+            ``logits`` float32 (N, score_channels, H, W), ``overlay`` uint8 (N, H, W, 3).
         """
         height, width = image.shape[1:3]
-        x = image.float().permute(0, 3, 1, 2)  # (N, 3, H, W)
+        pixels = image.float()
+        x = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W)
         # Here and not at the pixels' place in memory: one number for a whole plane is quicker to subtract.
         x = x - self._mean
         logits = self._enlarged_logits(x.half() if self._half else x)
 
-        results: dict[OutputName, torch.Tensor] = {}
-        if "class_map" in self.outputs:
-            # A class is decided by one pixel at a time, so that may come before the crop: one channel to crop, not all.
-            results["class_map"] = crop(decide(logits), self.margin, height, width).to(torch.uint8)
+        # A class is decided by one pixel at a time, so that may come before the crop: one channel to crop, not all.
+        classes = crop(decide(logits), self.margin, height, width)
+        results: dict[OutputName, torch.Tensor] = {"class_map": classes.to(torch.uint8)}
         if "confidence" in self.outputs:
             cropped = crop(logits, self.margin, height, width) * self._logit_scale
             one_score = logits.shape[1] == 1  # z: the class chosen has the sigmoid of |z|
@@ -89,6 +93,8 @@ class Deployable(nn.Module):
             results["confidence"] = (probability * 255).round().to(torch.uint8)
         if "logits" in self.outputs:
             results["logits"] = crop(logits, self.margin, height, width) * self._logit_scale
+        if self._painting is not None:
+            results["overlay"] = self._painting(pixels, classes.long())
         return tuple(results[name] for name in self.outputs)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..runtime.output_layout import output_layouts
 from ..runtime.spec import ModelSpec
 
 
@@ -22,13 +23,15 @@ def render_pack_readme(spec: ModelSpec, *, model: str, engines: Sequence[str], f
         built = f"; built for one TensorRT and its GPUs, which the manifests name: `{'`, `'.join(engines)}`"
     exchange = "" if spec.channel_order == "rgb" else " exchange red and blue;"
     order = spec.channel_order.upper()
+    others = [f"`{name}` {layout}" for name, layout in output_layouts(spec).items() if name != "class_map"]
+    further = f"\n   Further outputs: {', '.join(others)}." if others else ""
     return f"""\
 # {model}: {spec.num_classes} classes, frame in, class of every pixel out
 
 1. Is everything here? `sha256sum -c SHA256SUMS`
 2. `{model}` runs in ONNX Runtime, OpenVINO and TensorRT{built}.
 3. Input `image`: uint8 [batch, height, width, 3], {order}, rows without padding, any size from 1x1.
-4. Output `class_map`: uint8 [batch, height, width], of the same size; a value is the index of a class.
+4. Output `class_map`: uint8 [batch, height, width], of the same size; a value is the index of a class.{further}
 5. Nothing else is to be done: channel order, scaling, padding and arg-max are inside of the graph.
 6. Classes and colours: `fcnrt_model.hpp` for C++, `palette.csv` for tables; `manifest.json` says all that is known.
 7. Test: run `frames/{frame}.ppm` (one line of text, then RGB bytes;{exchange} the same picture as `.png`). Your bytes

@@ -24,6 +24,8 @@ from ..fcn_models.infer_size import infer_size_of
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
+from ..runtime.output_layout import output_layouts
+from ..runtime.overlay import DEFAULT_OPACITY
 from ..runtime.self_test import SELF_TEST_KEY, SelfTest
 from ..runtime.spec import METADATA_KEY, ChannelOrder, ModelSpec, OutputName, Precision
 from .activations import half_precision_scale, largest_activation
@@ -32,6 +34,7 @@ from .deployable import Deployable
 from .golden import make_self_test, require_self_test_passed
 from .heap import return_free_memory
 from .onnx_file import Place, check_onnx, refer, write_onnx
+from .painting import OverlayPainting
 from .quantize_search import QuantizationReport, quantize_within_limit
 from .sample_frames import calibration_frames
 from .tail import CHANNELS_LAST_FROM, lay_out_channels_last
@@ -41,14 +44,9 @@ OPSETS = range(18, 24)
 
 DEFAULT_OPSET = 20  # read by ONNX Runtime >= 1.18 and TensorRT >= 10, which JetPack 6 has
 
-_WEIGHT = 1024  # bytes from which on a constant of the graph is a weight, and not copied on the way to the file
+_FRAMES = ("batch", "height", "width")
 
-_DIMENSIONS: dict[str, tuple[str | None, ...]] = {
-    "image": ("batch", "height", "width", None),
-    "class_map": ("batch", "height", "width"),
-    "confidence": ("batch", "height", "width"),
-    "logits": ("batch", None, "height", "width"),
-}
+_WEIGHT = 1024  # bytes from which on a constant of the graph is a weight, and not copied on the way to the file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +80,7 @@ def export_onnx(
     outputs: Sequence[OutputName] = ("class_map",),
     channel_order: ChannelOrder = "rgb",
     opset: int = DEFAULT_OPSET,
+    overlay_opacity: float = DEFAULT_OPACITY,
     calibration: CalibrationData | None = None,
     consume: bool = False,
     progress: Callable[[str], None] = lambda step: None,
@@ -96,6 +95,7 @@ def export_onnx(
         outputs: What the graph returns; ``class_map`` must be among them.
         channel_order: Order of the channels in the frames that the graph will be given.
         opset: ONNX operator set, one of `OPSETS`.
+        overlay_opacity: Weight (0..1) of the class colours in the output ``overlay``.
         calibration: Frames to measure activations on. In fp16 they are drawn scenes and noise if None; int8 needs
             frames of the kind that the network will see.
         consume: Whether the weights in `checkpoint` may be given up as soon as they are in the file, so that the
@@ -114,6 +114,7 @@ def export_onnx(
     if precision == "int8" and calibration is None:
         raise ValueError("int8 needs calibration frames, of the kind that the network will see")
     model, preprocessing = checkpoint.model, PREPROCESSING[checkpoint.preprocessing]
+    painting = OverlayPainting(checkpoint.palette, overlay_opacity, channel_order) if "overlay" in outputs else None
     with atomic_path(path) as temporary:  # first of all: nothing slow is done for a file that cannot be written
         largest, scale_log2 = None, 0
         if precision == "fp16":
@@ -137,6 +138,7 @@ def export_onnx(
             fcnrt_version=version("fcnrt"),
             infer_size=infer_size_of(model),
             sigmoid=model.config.sigmoid,
+            overlay_opacity=overlay_opacity if "overlay" in outputs else None,
         )
         progress("exporting")
         deployable = Deployable(
@@ -146,11 +148,12 @@ def export_onnx(
             precision=precision,
             channel_order=channel_order,
             activation_scale_log2=scale_log2,
+            painting=painting,
         )
         # Quantising works on the weights inside the graph; otherwise they stay where they are, in PyTorch's memory.
         graph, weights = _trace(deployable, opset, apart=precision != "int8")
         self_test = make_self_test(checkpoint, precision)
-        _tidy(graph, spec.variant)
+        _tidy(graph, spec)
         if len(spec.class_names) >= CHANNELS_LAST_FROM:
             lay_out_channels_last(graph)
         # What INT8 is made from is proven first: a mistake there must not hide behind the rounding.
@@ -254,12 +257,14 @@ def _trace(
     return graph, weights
 
 
-def _tidy(graph: onnx.ModelProto, variant: str) -> None:
+def _tidy(graph: onnx.ModelProto, spec: ModelSpec) -> None:
     """Make the graph say what it is: names of layers and dimensions, and nothing of the machine it is from."""
     body = graph.graph
+    dims: dict[str, tuple[int | str, ...]] = {"image": (*_FRAMES, 3)}
+    dims |= {name: layout.dims(*_FRAMES) for name, layout in output_layouts(spec).items()}
     for value in (*body.input, *body.output):
-        for dimension, name in zip(value.type.tensor_type.shape.dim, _DIMENSIONS[value.name], strict=True):
-            if name is not None:
+        for dimension, name in zip(value.type.tensor_type.shape.dim, dims[value.name], strict=True):
+            if isinstance(name, str):
                 dimension.dim_param = name
     # The exporter notes stack traces with local paths everywhere, and inferred shapes under names we replaced.
     del body.value_info[:]
@@ -276,7 +281,7 @@ def _tidy(graph: onnx.ModelProto, variant: str) -> None:
         if weight is not None:
             # The checkpoint's name of the layer, which error messages of backends will show.
             node.name = weight.removesuffix(".weight")
-    body.name = variant
+    body.name = spec.variant
 
 
 def _write(

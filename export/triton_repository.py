@@ -16,19 +16,16 @@ from ..runtime.errors import ModelFileError, OutputError
 from ..runtime.manifest import manifest_path, read_manifest
 from ..runtime.onnx_header import read_onnx_header
 from ..runtime.optimization_profile import OptimizationProfile
+from ..runtime.output_layout import output_layouts
 from ..runtime.runners.tensorrt_library import Flavor, title
-from ..runtime.spec import ImageSize, ModelSpec, OutputName
+from ..runtime.spec import ImageSize, ModelSpec
 
 TritonBackend = Literal["auto", "python"]
 
 _MAX_BATCH = 8  # of an ONNX file, which takes any; larger batches gain little and wait longer
 _WARM_UP = ImageSize(512, 512)
 _MODEL_FILES = {"model.onnx", "model.plan", "model.engine", "model.engine.json", "model.py"}
-_OUTPUTS: dict[OutputName, tuple[str, str]] = {
-    "class_map": ("TYPE_UINT8", "-1, -1"),
-    "confidence": ("TYPE_UINT8", "-1, -1"),
-    "logits": ("TYPE_FP32", "{classes}, -1, -1"),
-}
+_TYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
 
 
 def require_servable(flavor: Flavor, backend: TritonBackend) -> None:
@@ -106,10 +103,9 @@ def _platform(model: Path, backend: TritonBackend) -> str:
 
 def _render_config(name: str, spec: ModelSpec, profiles: tuple[OptimizationProfile, ...], platform: str) -> str:
     outputs = []
-    for output in spec.outputs:
-        data_type, dims = _OUTPUTS[output]
-        dims = dims.format(classes=spec.logit_channels)
-        outputs.append(f'output {{ name: "{output}" data_type: {data_type} dims: [{dims}] }}')
+    for name_of_output, layout in output_layouts(spec).items():
+        _, *dims = layout.dims(-1, -1, -1)  # Triton adds the batch
+        outputs.append(f'output {{ name: "{name_of_output}" data_type: {_TYPES[layout.dtype]} dims: {dims} }}')
     warm_up = [profile.opt for profile in profiles] or [_WARM_UP]
     lines = [
         f"name: {_quote(name)}",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelFileError
+from .output_layout import output_layouts
 from .protobuf import VARINT, MalformedError, Message, TruncatedError, as_message
 from .spec import METADATA_KEY, ModelSpec
 
@@ -142,11 +143,9 @@ def _check_contract(header: OnnxHeader, path: Path) -> None:
         expected = ("image uint8 [batch, height, width, 3]",)
         raise _contract_error(path, "input", header.inputs, expected)
     batch, height, width, _ = image.dims
-    pixels = (batch, height, width)
     known = {
-        "class_map": TensorInfo("class_map", "uint8", pixels),
-        "confidence": TensorInfo("confidence", "uint8", pixels),
-        "logits": TensorInfo("logits", "float32", (batch, header.spec.logit_channels, height, width)),
+        name: TensorInfo(name, layout.dtype, layout.dims(batch, height, width))
+        for name, layout in output_layouts(header.spec).items()
     }
     expected_outputs = tuple(known.get(name, f"no output named {name}") for name in header.spec.outputs)
     if header.outputs != expected_outputs:

@@ -34,11 +34,14 @@ class Prediction:
         class_map: uint8 (H, W), the index of each pixel's class in `ModelSpec.class_names`.
         confidence: uint8 (H, W), 0..255 for 0..1; None if the model was exported without it.
         logits: float32 (`ModelSpec.logit_channels`, H, W); None if the model was exported without them.
+        overlay: uint8 (H, W, 3), the frame with the class colours over it, in the frame's order of channels; None if
+            the model was exported without it.
     """
 
     class_map: NDArray[np.uint8]
     confidence: NDArray[np.uint8] | None = None
     logits: NDArray[np.float32] | None = None
+    overlay: NDArray[np.uint8] | None = None
 
 
 class Segmenter:
@@ -147,7 +150,7 @@ class Segmenter:
         return class_map if out is None else out
 
     def predict(self, frame: FrameLike) -> Prediction:
-        """The class map of a frame or batch, with confidences and logits if the model was exported with them.
+        """The class map of a frame or batch, with confidences, logits and overlay if the model was exported with them.
 
         Args:
             frame: As for calling the segmenter, in CPU memory.

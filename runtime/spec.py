@@ -12,7 +12,7 @@ from .errors import ModelFileError
 
 ChannelOrder = Literal["rgb", "bgr"]
 Precision = Literal["fp32", "fp16", "int8"]
-OutputName = Literal["class_map", "confidence", "logits"]
+OutputName = Literal["class_map", "confidence", "logits", "overlay"]
 
 METADATA_KEY = "fcnrt.spec"
 """Key of the ONNX metadata entry that holds `ModelSpec` as JSON."""
@@ -70,6 +70,7 @@ class ModelSpec:
             at the frame's own size. Class maps have the frame's size always.
         sigmoid: Whether the network has one logit for its two classes: class 1 where it is above zero. Zero and NaN are
             class 0.
+        overlay_opacity: Weight (0..1) of the class colours in the output ``overlay``; None without that output.
     """
 
     variant: str
@@ -87,6 +88,7 @@ class ModelSpec:
     fcnrt_version: str
     infer_size: str | None = None
     sigmoid: bool = False
+    overlay_opacity: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.class_names) <= 256:

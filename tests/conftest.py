@@ -73,18 +73,27 @@ def write_tiny_model(tiny_spec: ModelSpec) -> WriteTinyModel:
                 helper.make_node("ReduceMax", ["logits"], ["strongest"], axes=[1], keepdims=0),
                 helper.make_node("Cast", ["strongest"], ["confidence"], to=TensorProto.UINT8),
             ]
+        if "overlay" in outputs:
+            nodes += [
+                helper.make_node("Sub", ["white", "pixels"], ["negative"]),
+                helper.make_node("Cast", ["negative"], ["overlay"], to=TensorProto.UINT8),
+            ]
         dims = ["batch", "height", "width"]
         declared = {
             "class_map": helper.make_tensor_value_info("class_map", TensorProto.UINT8, dims),
             "confidence": helper.make_tensor_value_info("confidence", TensorProto.UINT8, dims),
             "logits": helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3, "height", "width"]),
+            "overlay": helper.make_tensor_value_info("overlay", TensorProto.UINT8, [*dims, 3]),
         }
         graph = helper.make_graph(
             nodes,
             "tiny",
             [helper.make_tensor_value_info("image", TensorProto.UINT8, [*dims, 3])],
             [declared[name] for name in outputs],
-            [onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32)[:, :, None, None], "identity")],
+            [
+                onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32)[:, :, None, None], "identity"),
+                *([onnx.numpy_helper.from_array(np.float32(255), "white")] if "overlay" in outputs else []),
+            ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", spec.opset)], ir_version=8)
         helper.set_model_props(model, {METADATA_KEY: spec.to_json()} if metadata is None else metadata)

@@ -3,6 +3,8 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "fcnrt.hpp"
 
@@ -73,6 +75,17 @@ void segment(const std::string& engine_path, const std::string& frame_path, cons
     check(context->setInputShape("image", shape), "set the frame's size");
     check(context->setTensorAddress("image", gpu_frame.get()), "bind the frame");
     check(context->setTensorAddress("class_map", gpu_class_map.get()), "bind the class map");
+    // What else the model returns needs a place as well, whether it is read or not.
+    std::vector<std::unique_ptr<void, Release>> others;
+    for (int index = 0; index < engine->getNbIOTensors(); ++index) {
+        const std::string name = engine->getIOTensorName(index);
+        if (name == "image" || name == "class_map") continue;
+        const nvinfer1::Dims dims = context->getTensorShape(name.c_str());
+        std::size_t bytes = sizeof(float);  // the largest type there is
+        for (int axis = 0; axis < dims.nbDims; ++axis) bytes *= static_cast<std::size_t>(dims.d[axis]);
+        others.push_back(allocate(bytes));
+        check(context->setTensorAddress(name.c_str(), others.back().get()), "bind a further output");
+    }
 
     check(cudaMemcpyAsync(gpu_frame.get(), frame.pixels.data(), frame.pixels.size(), cudaMemcpyHostToDevice,
                           stream.get()));

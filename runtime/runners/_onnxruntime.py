@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError
 from ..onnx_header import read_onnx_header
+from ..output_layout import output_layouts
 from ..spec import ModelSpec, OutputName
 from .cores import usable_cores
 from .cuda import PROVIDER as CUDA_PROVIDER
@@ -48,6 +49,7 @@ class OnnxRuntimeRunner:
         """Wrap a session that runs on `device`; `cuda` is its driver, found when it is needed if not given."""
         self._session: onnxruntime.InferenceSession | None = session
         self.spec = spec
+        self._layouts = output_layouts(spec)
         self.device = str(device)
         self._index = device.index
         self._cuda = cuda
@@ -93,12 +95,11 @@ class OnnxRuntimeRunner:
         binding.bind_input("image", "cpu", 0, np.uint8, frames.shape, _address(frames))
         for name in outputs:
             array: NDArray[Any]
-            if name == "logits":
-                array = np.empty((batch, self.spec.logit_channels, height, width), np.float32)
-            elif name == "class_map" and class_map is not None:
+            if name == "class_map" and class_map is not None:
                 array = class_map
             else:
-                array = np.empty((batch, height, width), np.uint8)
+                layout = self._layouts[name]
+                array = np.empty(layout.dims(batch, height, width), layout.dtype)
             binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, _address(array))
             results[name] = array
         self._run(session, binding, frames.shape)

@@ -16,12 +16,13 @@ import numpy as np
 from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError, OutputError
 from ..manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
 from ..optimization_profile import OptimizationProfile
+from ..output_layout import output_layouts
 from ..spec import ImageSize, OutputName
 from ..store import kernel_dir
 from .cuda_driver import CudaDriver
 from .device import Device
 from .device_memory import DeviceMemory, Stream, open_device_memory
-from .engine_lane import Lane, OutputLayout, ProfileContext, make_lanes
+from .engine_lane import Lane, ProfileContext, make_lanes
 from .gpu import Gpu, find_gpu
 from .kernel_cache import KernelCache
 from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
@@ -70,7 +71,7 @@ class TensorRtRunner:
         self._trt = machine.library.trt
         self._memory = machine.memory
         self._cuda = machine.cuda
-        self._outputs = _output_layouts(manifest)
+        self._outputs = output_layouts(manifest.spec)
         self._log = MessageLog()
         self._logger = make_logger(self._trt, self._log)
         plan = read_plan(path, manifest)
@@ -145,7 +146,7 @@ class TensorRtRunner:
         for name in outputs:
             layout = self._outputs[name]
             given = class_map if name == "class_map" else None
-            results[name] = np.empty(layout.shape(batch, height, width), layout.dtype) if given is None else given
+            results[name] = np.empty(layout.dims(batch, height, width), layout.dtype) if given is None else given
         with self._memory.current():
             profile = self._profile_for(ImageSize(height, width))
             under_way: deque[Lane] = deque()
@@ -261,8 +262,12 @@ class TensorRtRunner:
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         outputs = sorted(name for name in names if name not in inputs)
-        types = {"class_map": trt.DataType.UINT8, "confidence": trt.DataType.UINT8, "logits": trt.DataType.FLOAT}
-        wrong = [name for name in outputs if engine.get_tensor_dtype(name) != types.get(name)]
+        types = {"uint8": trt.DataType.UINT8, "float32": trt.DataType.FLOAT}
+        wrong = [
+            name
+            for name in outputs
+            if name not in self._outputs or engine.get_tensor_dtype(name) != types[self._outputs[name].dtype]
+        ]
         if inputs != ["image"] or outputs != sorted(self.spec.outputs) or wrong:
             raise self._not_as_promised(f"takes {', '.join(inputs)} and returns {', '.join(outputs)}")
 
@@ -371,13 +376,3 @@ def _kernel_cache(manifest: EngineManifest, machine: Machine) -> KernelCache | N
         return KernelCache(kernel_dir() / f"{manifest.engine_sha256[:16]}-{name}.cache")
     except OutputError:  # there is no place for it
         return None
-
-
-def _output_layouts(manifest: EngineManifest) -> dict[OutputName, OutputLayout]:
-    byte, single = np.dtype(np.uint8), np.dtype(np.float32)
-    known: dict[OutputName, OutputLayout] = {
-        "class_map": OutputLayout(byte),
-        "confidence": OutputLayout(byte),
-        "logits": OutputLayout(single, manifest.spec.logit_channels),
-    }
-    return {name: known[name] for name in manifest.spec.outputs}

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InferenceError
 from ..optimization_profile import OptimizationProfile
+from ..output_layout import OutputLayout
 from ..spec import OutputName
 from .device_memory import DeviceMemory, Stream
 from .tensorrt_messages import MessageLog
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class OutputLayout:
-    """An output of the network: what one pixel of it takes.
-
-    Attributes:
-        dtype: Its type.
-        channels: Number of channels, which come before height and width; None if there is no such dimension.
-    """
-
-    dtype: np.dtype[Any]
-    channels: int | None = None
-
-    def shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
-        """Shape of the output for frames of a size."""
-        return (batch, height, width) if self.channels is None else (batch, self.channels, height, width)
-
-    def size(self, batch: int, height: int, width: int) -> int:
-        """Number of bytes of the output for frames of a size."""
-        return batch * height * width * (self.channels or 1) * self.dtype.itemsize
 
 
 class ProfileContext:
@@ -118,7 +98,7 @@ class Lane:
         frame_bytes = batch * largest.height * largest.width * 3
         self._addresses: dict[str, int] = {"image": memory.allocate(frame_bytes)}
         for name, layout in outputs.items():
-            self._addresses[name] = memory.allocate(layout.size(*self._largest))
+            self._addresses[name] = memory.allocate(_size(layout, *self._largest))
         self._host_frames = memory.allocate_host(frame_bytes)
         self._host_outputs: dict[OutputName, NDArray[np.uint8]] = {}
         self._stream = memory.stream()
@@ -190,7 +170,7 @@ class Lane:
     def _staging(self, name: OutputName) -> NDArray[np.uint8]:
         """Page-locked memory for an output; made when it is first wanted, for logits take 84 times a class map's."""
         if name not in self._host_outputs:
-            self._host_outputs[name] = self._memory.allocate_host(self._outputs[name].size(*self._largest))
+            self._host_outputs[name] = self._memory.allocate_host(_size(self._outputs[name], *self._largest))
         return self._host_outputs[name]
 
 
@@ -199,3 +179,8 @@ def make_lanes(
 ) -> Sequence[Lane]:
     """Several lanes of a profile."""
     return [Lane(context, memory, outputs) for _ in range(count)]
+
+
+def _size(layout: OutputLayout, batch: int, height: int, width: int) -> int:
+    """Number of bytes of an output for frames of a size."""
+    return math.prod(layout.dims(batch, height, width)) * np.dtype(layout.dtype).itemsize

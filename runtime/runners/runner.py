@@ -49,8 +49,7 @@ class Runner(Protocol):
             class_map: Where to write the class map, uint8 (N, H, W), C-contiguous; a new array if not given.
 
         Returns:
-            ``class_map`` uint8 (N, H, W), ``confidence`` uint8 (N, H, W) and ``logits`` float32
-            (N, `ModelSpec.logit_channels`, H, W), as far as they are in `outputs`.
+            An array for each of `outputs`, as `output_layouts` says.
 
         Raises:
             InferenceError: If the backend fails, or the runner was closed.

@@ -47,7 +47,7 @@ def test_lines(fcnrt, tmp_path: Path, manifest: EngineManifest) -> None:
         "  input       image uint8 [batch, height, width, 3] RGB",
         "  frames      32x32 .. 128x128, best 64x64, batch 2",
         "  frames      64x64 .. 512x640, best 256x256, batch 2",
-        "  output      class_map",
+        "  output      class_map uint8 [batch, height, width]",
         "  precision   fp32, convolution layers: 15 in fp16, 3 in fp32",
         "  built with  TensorRT 11.4.0",
         "  runs on     NVIDIA L4 (8.9)",

@@ -125,6 +125,15 @@ def test_an_engine_is_packed_with_a_manifest_that_fits_the_pack(
     assert read_plan(packed, manifest) == b"plan"  # which compares the ONNX file beside it as well
 
 
+def test_further_outputs_are_in_the_instructions(write_tiny_model: WriteTinyModel, tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "net.onnx", outputs=("class_map", "logits", "overlay"))
+    write_pack(model, tmp_path / "net.fcnrt")
+    assert (
+        "   Further outputs: `logits` float32 [batch, 3, height, width], `overlay` uint8 [batch, height, width, 3].\n"
+        in (tmp_path / "net.fcnrt" / "README.md").read_text()
+    )
+
+
 def test_an_engine_of_another_model_is_refused(
     tiny_model: Path, tiny_spec: ModelSpec, write_tiny_model: WriteTinyModel, tmp_path: Path
 ) -> None:

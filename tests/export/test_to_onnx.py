@@ -218,7 +218,10 @@ def test_unwritable_output(make_checkpoint, tmp_path: Path) -> None:
         ({"precision": "int4"}, "precision must be one of fp32, fp16, int8, got 'int4'"),
         ({"precision": "int8"}, "int8 needs calibration frames, of the kind that the network will see"),
         ({"channel_order": "hsv"}, "channel order must be one of rgb, bgr, got 'hsv'"),
-        ({"outputs": ("class_map", "boxes")}, "unknown output 'boxes'; there are class_map, confidence, logits"),
+        (
+            {"outputs": ("class_map", "boxes")},
+            "unknown output 'boxes'; there are class_map, confidence, logits, overlay",
+        ),
         ({"outputs": ("logits",)}, "outputs must name class_map, and each output once; got logits"),
         ({"opset": 9}, "opset must be 18 to 23, got 9"),
     ],

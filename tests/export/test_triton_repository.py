@@ -75,7 +75,7 @@ def _write_engine(path: Path, spec: ModelSpec, *, flavor: str = "tensorrt") -> P
 def test_an_onnx_file_is_one_model_without_an_ensemble(
     write_tiny_model: WriteTinyModel, tiny_spec: ModelSpec, tmp_path: Path
 ) -> None:
-    model = write_tiny_model(tmp_path / "tiny.onnx", outputs=("class_map", "confidence", "logits"))
+    model = write_tiny_model(tmp_path / "tiny.onnx", outputs=("class_map", "confidence", "logits", "overlay"))
 
     folder = write_triton_repository(model, tmp_path / "models", name="street")
 
@@ -90,13 +90,14 @@ def test_an_onnx_file_is_one_model_without_an_ensemble(
         {"name": "class_map", "data_type": "TYPE_UINT8", "dims": ["-1", "-1"]},
         {"name": "confidence", "data_type": "TYPE_UINT8", "dims": ["-1", "-1"]},
         {"name": "logits", "data_type": "TYPE_FP32", "dims": ["3", "-1", "-1"]},
+        {"name": "overlay", "data_type": "TYPE_UINT8", "dims": ["-1", "-1", "3"]},
     ]
     assert config["dynamic_batching"] == {}
     (warm_up,) = config["model_warmup"]
     assert warm_up["inputs"]["image"] == {"data_type": "TYPE_UINT8", "dims": ["512", "512", "3"], "zero_data": True}
     assert config["parameters"]["cudnn_conv_algo_search"] == {"string_value": "1"}
     spec = ModelSpec.from_json(config["parameters"]["model_spec"]["string_value"])
-    assert spec == replace(tiny_spec, outputs=("class_map", "confidence", "logits"))
+    assert spec == replace(tiny_spec, outputs=("class_map", "confidence", "logits", "overlay"))
 
 
 def test_an_engine_is_served_with_all_its_profiles(tiny_spec: ModelSpec, tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ def test_header_tells_spec_and_graph(tiny_model: Path, tiny_spec: ModelSpec) -> 
 
 
 def test_header_tells_optional_outputs(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> None:
-    path = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits"))
+    path = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits", "overlay"))
     assert list(map(str, read_onnx_header(path).outputs)) == [
         "class_map uint8 [batch, height, width]",
         "confidence uint8 [batch, height, width]",
         "logits float32 [batch, 3, height, width]",
+        "overlay uint8 [batch, height, width, 3]",
     ]
 
 

@@ -42,12 +42,13 @@ def test_class_map(tiny_model: Path, shape: tuple[int, int, int], threads: int |
 
 
 def test_all_outputs(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> None:
-    path = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits"))
+    path = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits", "overlay"))
     frames = _frames(2, 6, 7)
-    results = open_runner(path, device="cpu").run(frames, ("logits", "confidence", "class_map"))
+    results = open_runner(path, device="cpu").run(frames, ("logits", "overlay", "confidence", "class_map"))
     np.testing.assert_array_equal(results["class_map"], frames.argmax(axis=-1))
     np.testing.assert_array_equal(results["confidence"], frames.max(axis=-1))
     np.testing.assert_array_equal(results["logits"], frames.transpose(0, 3, 1, 2).astype(np.float32))
+    np.testing.assert_array_equal(results["overlay"], 255 - frames)
 
 
 def test_class_map_is_written_into_the_given_buffer(tiny_model: Path) -> None:

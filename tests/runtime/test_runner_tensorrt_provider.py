@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from fcnrt.runtime.runners.cuda import PROVIDER as CUDA
 from fcnrt.runtime.runners.device import Device
 from fcnrt.runtime.runners.gpu import Gpu, find_gpu
 from fcnrt.runtime.runners.tensorrt_provider import PROVIDER, find_library, require_tensorrt_provider
-from fcnrt.runtime.spec import ModelSpec
+from fcnrt.runtime.spec import ModelSpec, OutputName
 from fcnrt.runtime.store import EngineStore
 
 L4 = Gpu("NVIDIA L4", "8.9", 24 << 30)
@@ -94,11 +95,14 @@ def test_computes(tiny_model: Path, tiny_spec: ModelSpec, store: EngineStore) ->
 
 
 def test_all_outputs_of_a_batch(tmp_path: Path, write_tiny_model, tiny_spec: ModelSpec, store: EngineStore) -> None:
-    model = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits"))
+    outputs: tuple[OutputName, ...] = ("class_map", "confidence", "logits", "overlay")
+    model = write_tiny_model(tmp_path / "all.onnx", outputs=outputs)
+    spec = replace(tiny_spec, outputs=outputs)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    results = runner(FakeOnnxRuntime(), model, tiny_spec, store).run(frames, ("class_map", "confidence", "logits"))
+    results = runner(FakeOnnxRuntime(), model, spec, store).run(frames, outputs)
     np.testing.assert_array_equal(results["confidence"], frames.max(-1))
     np.testing.assert_array_equal(results["logits"], frames.transpose(0, 3, 1, 2).astype(np.float32))
+    np.testing.assert_array_equal(results["overlay"], 255 - frames)
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31), (1081, 64), (64, 1921)])

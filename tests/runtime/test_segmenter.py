@@ -143,14 +143,17 @@ def test_predict_returns_what_the_file_has(
     np.testing.assert_array_equal(prediction.class_map, FRAME.argmax(axis=-1))
     assert prediction.confidence is None
     assert prediction.logits is None
+    assert prediction.overlay is None
 
-    everything = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits"))
+    everything = write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence", "logits", "overlay"))
     with Segmenter.open(everything, device="cpu") as segmenter:
         prediction = segmenter.predict(FRAME)
         batch = segmenter.predict(BATCH)
     np.testing.assert_array_equal(prediction.class_map, FRAME.argmax(axis=-1))
     np.testing.assert_array_equal(_present(prediction.confidence), FRAME.max(axis=-1))
     np.testing.assert_array_equal(_present(prediction.logits), FRAME.transpose(2, 0, 1).astype(np.float32))
+    np.testing.assert_array_equal(_present(prediction.overlay), 255 - FRAME)
+    np.testing.assert_array_equal(_present(batch.overlay), 255 - BATCH)
     np.testing.assert_array_equal(_present(batch.logits), BATCH.transpose(0, 3, 1, 2).astype(np.float32))
 
 

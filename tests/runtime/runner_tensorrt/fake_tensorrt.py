@@ -81,6 +81,7 @@ class FakeContext:
                 "class_map": frames.argmax(-1).astype(np.uint8),
                 "confidence": frames.max(-1),
                 "logits": np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(np.float32),
+                "overlay": 255 - frames,
             }
             for name in trt.outputs:
                 data = values[name].reshape(-1).view(np.uint8)

@@ -70,7 +70,7 @@ def gpu_setup(tmp_path: Path, tiny_spec: ModelSpec, request: pytest.FixtureReque
     return make
 
 
-@pytest.mark.parametrize("outputs", [("class_map",), ("class_map", "confidence", "logits")])
+@pytest.mark.parametrize("outputs", [("class_map",), ("class_map", "confidence", "logits", "overlay")])
 def test_a_frame_on_the_gpu_stays_there(gpu_setup: Callable[..., GpuSetup], outputs: tuple[OutputName, ...]) -> None:
     setup = gpu_setup(outputs=outputs)
     frame, values = setup.frames(1, 10, 12)

@@ -27,11 +27,12 @@ def test_computes(setup: Setup) -> None:
 
 def test_all_outputs(make_setup: Callable[..., Setup]) -> None:
     image = frames(1, 9, 7)
-    with Segmenter(make_setup(outputs=("class_map", "confidence", "logits")).open()) as segmenter:
+    with Segmenter(make_setup(outputs=("class_map", "confidence", "logits", "overlay")).open()) as segmenter:
         prediction = segmenter.predict(image[0])
     np.testing.assert_array_equal(prediction.class_map, image[0].argmax(-1))
     np.testing.assert_array_equal(prediction.confidence, image[0].max(-1))
     np.testing.assert_array_equal(prediction.logits, image[0].transpose(2, 0, 1).astype(np.float32))
+    np.testing.assert_array_equal(prediction.overlay, 255 - image[0])
 
 
 def test_memory_for_an_output_is_page_locked_when_it_is_wanted(make_setup: Callable[..., Setup]) -> None:
