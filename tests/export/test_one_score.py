@@ -16,6 +16,7 @@ from fcnrt.benchmarks.torch_runner import TorchRunner
 from fcnrt.benchmarks.usual_route import UsualRoute, export_usual_route
 from fcnrt.datasets.calibration import drawn_calibration
 from fcnrt.datasets.synthetic import render_scene
+from fcnrt.export import quantize_search
 from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
@@ -95,7 +96,11 @@ def test_everything_follows_from_the_one_logit(variant: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_tensorrt_builds_an_engine(precision: Precision, tensorrt_rtx: Any, tmp_path: Path) -> None:
+def test_tensorrt_builds_an_engine(
+    precision: Precision, tensorrt_rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What random weights decide is nearly a tie everywhere: their accuracy in INT8 means nothing.
+    monkeypatch.setattr(quantize_search, "LARGEST_DISAGREEMENT", 100)
     calibration = None
     if precision == "int8":
         drawn = drawn_calibration()

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.datasets.calibration import CalibrationData, drawn_calibration
+from fcnrt.export import quantize_search
 from fcnrt.export.painting import OverlayPainting
 from fcnrt.export.sample_frames import sample_frame
 from fcnrt.export.to_engine import EngineOptions, build_engine
@@ -72,8 +73,15 @@ def test_an_impossible_opacity_is_refused() -> None:
     ("precision", "channel_order"), [("fp32", "rgb"), ("fp16", "bgr"), ("int8", "rgb")], ids=["fp32", "fp16", "int8"]
 )
 def test_frames_come_back_painted(
-    precision: Precision, channel_order: ChannelOrder, make_checkpoint, tensorrt_rtx: Any, tmp_path: Path
+    precision: Precision,
+    channel_order: ChannelOrder,
+    make_checkpoint,
+    tensorrt_rtx: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # What random weights decide is nearly a tie everywhere: their accuracy in INT8 means nothing.
+    monkeypatch.setattr(quantize_search, "LARGEST_DISAGREEMENT", 100)
     one_score = FCNConfig(variant="fcn8s", num_classes=2, sigmoid=True, width=1 / 16, fc_channels=16)
     fp16 = precision == "fp16"
     result = export_onnx(
