@@ -22,11 +22,11 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[cpu,train,rtx,ray]" --group dev
 	@# The interface of each TensorRT that is supported, without its libraries: 1 MB each, for tests/test_tensorrt_api.py.
 	-@for release in $(TENSORRT_BINDINGS); do \
-		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \
+		$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \
 	done
 	@# Triton's server and client, which want other releases of protobuf and NumPy: for tests/export/test_triton_server.py.
-	-@$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/triton $(TRITON) && \
-		$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/triton-numpy "numpy<2"
+	-@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/triton $(TRITON) && \
+		$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/triton-numpy "numpy<2"
 	@# Type checkers know packages by their folder's name: this link is the folder `fcnrt`, whatever the clone is called.
 	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/fcnrt
 	touch $@
