@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,12 @@ class ConfusionMatrix:
             prediction: Predicted classes, integers of the same shape.
 
         Raises:
-            ValueError: If the shapes differ, or a pixel that counts has a target or a prediction that is no class.
+            ValueError: If the shapes differ, an array holds no integers, or a pixel that counts has a target or a
+                prediction that is no class.
         """
+        for name, array in (("target", target), ("prediction", prediction)):
+            if not np.issubdtype(array.dtype, np.integer):
+                raise ValueError(f"{name} is {array.dtype}; classes are integers")
         if target.shape != prediction.shape:
             raise ValueError(
                 f"target is {target.shape} and prediction {prediction.shape}; they must have the same shape"
@@ -78,7 +82,12 @@ class ConfusionMatrix:
             absent: Which classes are averaged: ``present``: those that are true or predicted somewhere (the paper's
                 score.py); ``gt_present``: those that are true somewhere; ``all``: every class, an absent one
                 counting 0.
+
+        Raises:
+            ValueError: If `absent` is none of these.
         """
+        if absent not in get_args(AbsentClasses):
+            raise ValueError(f"absent must be {', '.join(get_args(AbsentClasses))}, got {absent!r}")
         iou = self.iou()
         if absent == "all":
             iou = np.nan_to_num(iou, nan=0.0)

@@ -81,3 +81,18 @@ def test_what_is_predicted_on_void_does_not_matter() -> None:
 def test_parts_add_up() -> None:
     total = matrix([0, 0, 1], [0, 1, 1], 2) + matrix([1, 1], [0, 1], 2)
     assert total.counts.tolist() == [[1, 1], [1, 2]]
+
+
+@pytest.mark.parametrize("role", ["target", "prediction"])
+def test_what_holds_no_integers_is_refused(role: str) -> None:
+    """Scores handed over for classes would be cut to integers, and counted."""
+    arrays = {"target": np.zeros(2, np.uint8), "prediction": np.zeros(2, np.uint8), role: np.array([0.2, 0.9])}
+    confusion = ConfusionMatrix(2)
+    with pytest.raises(ValueError, match=f"{role} is float64; classes are integers"):
+        confusion.update(**arrays)
+    assert confusion.counts.sum() == 0
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ValueError, match="absent must be present, gt_present, all, got 'gt'"):
+        matrix([0], [0], 2).mean_iou("gt")  # type: ignore[arg-type]
