@@ -77,10 +77,12 @@ def verdict(report: BenchReport) -> tuple[bool, str]:
         return True, "nothing was compared with PyTorch: speed alone was measured"
     others = dict.fromkeys(found.member.compared_with for found in judged)
     what = f"every backend matches {' and '.join(map(str, others))}"
+    foreign = [m.name for m in report.members if m.role == "fcnrt" and m.compared_with and not m.same_network]
+    unjudged = f"; not judged, because exported from other weights: {', '.join(foreign)}" if foreign else ""
     if all(found.mean_iou is None for found in judged):
-        return True, f"{what}: class maps are equal but for ties"
+        return True, f"{what}: class maps are equal but for ties{unjudged}"
     largest = max(abs(found.mean_iou) for found in judged if found.mean_iou is not None)
     losses = [found.worst_class for found in judged if found.worst_class is not None]
     name, loss = min(losses, key=lambda pair: pair[1], default=("", 0.0))
     detail = f" (worst class: {name} {loss:+.2f})" if loss < -0.005 else ""
-    return True, f"{what} within {largest:.2f} points of mIoU{detail}"
+    return True, f"{what} within {largest:.2f} points of mIoU{detail}{unjudged}"

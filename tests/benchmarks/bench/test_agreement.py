@@ -106,6 +106,21 @@ def test_peers_and_other_networks_are_not_judged() -> None:
     assert verdict(report(wrong, same_network=False))[0]
 
 
+def test_another_network_beside_a_matching_one_is_said_to_be_unjudged() -> None:
+    found = report(accuracy())
+    other = member("m32 onnxruntime cpu", role="fcnrt", compared_with="PyTorch", same_network=False)
+    beside = dataclasses.replace(
+        found,
+        members=(*found.members, other),
+        accuracy=(*found.accuracy, accuracy(member=other.name, differing=500_000, faults=500_000)),
+    )
+    assert verdict(beside) == (
+        True,
+        "every backend matches PyTorch within 0.00 points of mIoU; not judged, because exported from other weights: "
+        "m32 onnxruntime cpu",
+    )
+
+
 def test_tables_say_how_much_faster_and_how_equal() -> None:
     speed, found = tables(report(accuracy(differing=1)))
     assert speed.rows[1][-1] == "3.00 (3.00 .. 3.00)"
