@@ -87,7 +87,8 @@ def _verdict(comparison: BenchComparison) -> str:
         name = f"{worst.old.member}, {worst.old.scope} at {worst.old.size}"
         return f"✘ slower by {limit} or nearly so: {len(failed)} of {len(judged)}, worst {name}{hint}"
     if comparison.missing:
-        return f"✘ {len(comparison.missing)} measurements are missing{hint}"
+        count = len(comparison.missing)
+        return f"✘ {count} {'measurement is' if count == 1 else 'measurements are'} missing{hint}"
     if unclear:
         return f"✔ nothing is seen to be slower by {limit}{hint}"
     return f"✔ nothing is slower by {limit}: that is excluded for all {len(judged)} measurements"

@@ -206,6 +206,14 @@ def _resampled_medians(samples: NDArray[np.float64], rng: np.random.Generator) -
 def _differences(old: BenchReport, new: BenchReport) -> list[str]:
     """What else differs between the two runs, in sentences."""
     notes = []
+    # Members are named after how they run: another network under the same name is no slowdown of this one.
+    if old.title != new.title:
+        notes.append(f"other networks: {old.title} before, {new.title} after")
+    precisions = {member.name: member.precision for member in new.members}
+    for member in old.members:
+        precision = precisions.get(member.name, member.precision)
+        if precision != member.precision:
+            notes.append(f"{member.name}: {member.precision} before, {precision} after")
     before, after = old.environment, new.environment
     for name in ("cpu", "cores", "python", "thread_settings"):
         if getattr(before, name) != getattr(after, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -199,8 +200,8 @@ def _from_document(document: dict[str, Any]) -> BenchReport:
         Series(**{**_without(data, "summary", "frames_per_s"), "samples_ms": tuple(map(float, data["samples_ms"]))})
         for data in document["series"]
     ]
-    if not all(found.samples_ms and min(found.samples_ms) > 0 for found in series):
-        raise ValueError("a series has no samples, or a time that is not positive")
+    if not all(found.samples_ms and all(0 < ms < inf for ms in found.samples_ms) for found in series):
+        raise ValueError("a series has no samples, or a time that is not positive and finite")
     accuracy = [
         Accuracy(
             **{

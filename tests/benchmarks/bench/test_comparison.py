@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,3 +232,24 @@ def test_other_machines_and_versions_are_noted() -> None:
     assert any(note.endswith("before, Other CPU after") for note in notes)
     assert any(note.startswith("onnxruntime: ") and note.endswith("9.9 after") for note in notes)
     assert any("busy before the new run" in note for note in notes)
+
+
+def test_other_networks_under_the_same_name_are_noted() -> None:
+    old = report(0)
+    other = dataclasses.replace(old, title="u", members=(dataclasses.replace(MEMBER, precision="int8"),))
+    assert compare_reports(old, old, limit=0.05).notes == ()
+    assert compare_reports(old, other, limit=0.05).notes == (
+        "other networks: t before, u after",
+        "fcnrt: fp32 before, int8 after",
+    )
+
+
+def test_times_that_are_none_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    report(0).write(path)
+    document = json.loads(path.read_text())
+    for strange in (0.0, -1.0, float("nan"), float("inf")):
+        document["series"][0]["samples_ms"][1] = strange
+        path.write_text(json.dumps(document))
+        with pytest.raises(SourceError, match="a time that is not positive and finite"):
+            BenchReport.read(path)
