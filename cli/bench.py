@@ -103,6 +103,7 @@ def bench(
     from ..benchmarks.bench.agreement import verdict
     from ..benchmarks.bench.page import write_html
     from ..benchmarks.bench.run_bench import BenchSettings, run_bench
+    from ..runtime.atomic import check_writable
     from ..runtime.runners.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar, status
@@ -110,7 +111,7 @@ def bench(
     _parsed("--device", [device], Device.parse)  # what is no device is refused before anything is loaded
     outputs = [path for path in (json_file, html_file) if path is not None]
     for path in outputs:
-        _check_writable(path)
+        check_writable(path)
     if not models:
         with status("exporting the demo model, once"):
             models = [_demo_model()]
@@ -166,16 +167,6 @@ def _parsed(option: str, texts: Sequence[str], parse: Callable[[str], T]) -> lis
         return [parse(text) for text in dict.fromkeys(texts)]
     except (ValueError, DeviceError) as exc:
         raise typer.BadParameter(str(exc), param_hint=option) from exc
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a result that cannot be written now and not after minutes of measuring."""
-    from ..runtime.errors import OutputError
-
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder")
 
 
 def _print(report: BenchReport) -> None:

@@ -69,13 +69,13 @@ def evaluate(
     from ..benchmarks.evaluate.evaluation import Evaluation
     from ..benchmarks.evaluate.evaluation import evaluate as count_pixels
     from ..datasets.data_folder import open_data
-    from ..runtime.errors import OutputError
+    from ..runtime.atomic import check_writable
     from ..runtime.segmenter import Segmenter
     from .progress import progress_bar
 
     for path in (json_file, plot):  # before the long work, not after it
-        if path is not None and not path.parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+        if path is not None:
+            check_writable(path)
     if plot is not None:
         require_matplotlib()
     folder = open_data(data)

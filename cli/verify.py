@@ -108,13 +108,13 @@ def _compare(
     junit: Path | None,
 ) -> bool:
     from ..export.requirements import require_export_packages
-    from ..runtime.errors import OutputError
+    from ..runtime.atomic import check_writable
     from .console import status
 
     require_export_packages("comparing with PyTorch")
     for report in (html, junit):  # before the long work, not after it
-        if report is not None and not report.parent.is_dir():
-            raise OutputError(f"cannot write {report}: there is no folder {report.parent}")
+        if report is not None:
+            check_writable(report)
     from ..benchmarks.verify.verification import verify_deployment
 
     with status("loading weights") as progress:
@@ -124,7 +124,8 @@ def _compare(
     for line in _describe(found):
         typer.echo(line)
     if html is not None:
-        typer.echo(f"  worst frames side by side: {html}")
+        pictured = (found.parity.broken or found.parity.hops[-1]).worst
+        typer.echo(f"  {'worst frames side by side' if pictured else 'report'}: {html}")
     elif not found.parity.passed:
         typer.echo("  for the worst frames side by side, add: --html verify.html")
     return found.parity.passed

@@ -80,7 +80,8 @@ def check_agreement(path: Path, name: str, found: _T, asked: _T | None) -> None:
     """
     if asked is not None and asked != found:
         raise CheckpointError(
-            f"{path.name} has {name} {found}, but {asked} was asked for. Leave {name} out, or take another checkpoint."
+            f"{path.name} has {name} {found}, but {asked} was asked for. Take another checkpoint, or leave {name} out "
+            "if you gave it."
         )
 
 

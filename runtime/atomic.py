@@ -15,6 +15,22 @@ from .errors import FcnrtError, OutputError
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>(?:\.[^.]*)?)", re.DOTALL)  # as `tempfile` names them
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a result that cannot be written before the long work for it, and not after.
+
+    Raises:
+        OutputError: If `path` is a folder or no possible name, or there is no folder for it.
+    """
+    try:
+        has_folder, is_folder = path.parent.is_dir(), path.is_dir()
+    except OSError as exc:  # too long
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+    if not has_folder:
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    if is_folder:
+        raise OutputError(f"cannot write {path}: it is a folder")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends, and is removed if the block fails.

@@ -81,6 +81,8 @@ def test_a_checkpoint_and_its_export_are_told_alike(fcnrt, tmp_path: Path, monke
         (["--data", "none"], "none: no such folder; --data takes the folder of a data set"),
         (["--data", "data", "--split", "test"], "has no split 'test'"),
         (["--data", "data", "--json", "none/a.json"], "cannot write none/a.json: there is no folder none"),
+        (["--data", "data", "--json", "data"], "cannot write data: it is a folder"),
+        (["--data", "data", "--json", "a" * 300], "aaa: File name too long"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -110,8 +112,8 @@ def test_without_matplotlib_it_says_so_before_the_long_work(
 
 def test_a_file_that_cannot_be_written_costs_no_figures(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
     _write_data(tmp_path / "data")
-    (tmp_path / "folder").mkdir()
-    code, out, err = fcnrt("evaluate", tiny_model, "--data", tmp_path / "data", "--json", tmp_path / "folder")
+    output = tmp_path / f"{'a' * 245}.json"  # a name that leaves no room for that of the temporary file
+    code, out, err = fcnrt("evaluate", tiny_model, "--data", tmp_path / "data", "--json", output)
     assert code == 1
     assert "mIoU 100.00 %" in out
     assert "error: cannot write" in err

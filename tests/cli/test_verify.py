@@ -104,12 +104,17 @@ def test_a_file_without_self_test(fcnrt, tiny_model: Path) -> None:
     )
 
 
-def test_sound_file_against_its_checkpoint(fcnrt, sound: Path, checkpoint: Path, pictures: Path) -> None:
-    code, out, _ = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--limit", "2")
+def test_sound_file_against_its_checkpoint(
+    fcnrt, sound: Path, checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    html = tmp_path / "verify.html"
+    code, out, _ = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--limit", "2", "--html", html)
     assert code == 0
-    first, hop = out.splitlines()
+    first, hop, report = out.splitlines()
     assert first == "sound.onnx against net.safetensors: 22 frames"  # 2 pictures, 10 sizes twice
     assert hop.startswith("  PyTorch -> fp32 graph (onnxruntime on cpu)  ✔ ")
+    # There are no worst frames where none differs.
+    assert report == f"  {'report' if '✔ all' in hop else 'worst frames side by side'}: {html}"
 
 
 def test_faulty_file_is_explained(fcnrt, swapped: Path, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
@@ -131,6 +136,8 @@ def test_reports_that_cannot_be_written(fcnrt, sound: Path, checkpoint: Path, pi
     code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--html", missing)
     assert code == 1
     assert err == f"error: cannot write {missing}: there is no folder {missing.parent}\n"
+    code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", pictures, "--junit", tmp_path)
+    assert (code, err) == (1, f"error: cannot write {tmp_path}: it is a folder\n")
 
 
 def test_another_network(fcnrt, sound: Path, tmp_path: Path) -> None:
