@@ -18,6 +18,7 @@ from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.benchmarks.verify.diagnosis import Diagnosis, diagnose
 from fcnrt.benchmarks.verify.parity import Parity, ParityFrame, Stage, check_parity
 from fcnrt.benchmarks.verify.reference import Reference
+from fcnrt.benchmarks.verify.verification import verify_deployment
 from fcnrt.export.sample_frames import sample_frame
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
@@ -25,6 +26,7 @@ from fcnrt.fcn_models.fcn import Align, FCNConfig
 from fcnrt.fcn_models.network import NetworkConfig
 from fcnrt.fcn_models.registry import build
 from fcnrt.runtime.errors import InferenceError
+from fcnrt.runtime.images import write_image
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize, ModelSpec
 
@@ -364,6 +366,24 @@ def test_half_precision_that_overflows(frames: list[ParityFrame], tiny_spec: Mod
     parity = check_parity(reference, [exact, half], frames)
     assert parity.broken is parity.hops[1]
     assert str(diagnose(reference, parity.hops[1])).startswith("looks like: FP16 overflow (100 % of pixels equal")
+
+
+def test_a_half_precision_file_that_overflows_is_caught_where_it_does_not(tmp_path: Path) -> None:
+    """ONNX Runtime computes half precision in float32 on a CPU: only the emulation shows what a GPU would do."""
+    path, picture = tmp_path / "half.onnx", tmp_path / "noise.png"
+    write_image(picture, sample_frame(ImageSize(64, 96), 1))
+    checkpoint = make_checkpoint()
+    export_onnx(checkpoint, path, precision="fp16")
+    model = onnx.load(path)
+    weight(model.graph, "conv2_1.weight", lambda w: w * np.float16(30_000))
+    onnx.save(model, path)
+    with torch.no_grad():
+        checkpoint.model.conv2_1.weight *= 30_000
+    found = verify_deployment(path, checkpoint, data=str(picture), device="cpu")
+    assert [bool(hop.objections) for hop in found.parity.hops] == [False, True, False]
+    assert found.parity.broken is not None
+    assert found.parity.broken.name == "fp32 graph (onnxruntime on cpu) -> fp16, emulated"
+    assert str(found.diagnosis).startswith("looks like: FP16 overflow (100 % of pixels equal")
 
 
 def test_half_precision_that_is_scaled_passes(frames: list[ParityFrame], tiny_spec: ModelSpec) -> None:
