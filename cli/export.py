@@ -154,7 +154,7 @@ def export(
 
     require_export_packages("exporting a model")
     from ..export.to_onnx import export_onnx
-    from ..runtime.overlay import DEFAULT_OPACITY
+    from ..runtime.opacity import DEFAULT_OPACITY
     from .console import say, status
 
     with status("loading weights") as progress:

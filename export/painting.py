@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding
 
-from ..runtime.overlay import check_opacity
+from ..runtime.opacity import check_opacity
 from ..runtime.spec import ChannelOrder
 
 

@@ -24,8 +24,8 @@ from ..fcn_models.infer_size import infer_size_of
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
+from ..runtime.opacity import DEFAULT_OPACITY
 from ..runtime.output_layout import output_layouts
-from ..runtime.overlay import DEFAULT_OPACITY
 from ..runtime.self_test import SELF_TEST_KEY, SelfTest
 from ..runtime.spec import METADATA_KEY, ChannelOrder, ModelSpec, OutputName, Precision
 from .activations import half_precision_scale, largest_activation

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from .batching import segment_items
 from .errors import FrameError, SourceError
 from .images import read_image, write_file, write_image
+from .opacity import DEFAULT_OPACITY
 from .outputs import Save, make_folder
-from .overlay import DEFAULT_OPACITY, ClassPainter
+from .overlay import ClassPainter
 from .palette_png import encode_palette_png
 from .pipeline import StageTimes, run_pipeline
 from .report_picture import draw_report

@@ -14,8 +14,9 @@ from .atomic import atomic_path
 from .batching import segment_items
 from .errors import SourceError
 from .images import write_file
+from .opacity import DEFAULT_OPACITY
 from .outputs import Save, make_folder
-from .overlay import DEFAULT_OPACITY, ClassPainter
+from .overlay import ClassPainter
 from .palette_png import encode_palette_png
 from .pipeline import StageTimes, run_pipeline
 from .segmenter import Segmenter

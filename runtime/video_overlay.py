@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from .overlay import check_opacity
+from .opacity import check_opacity
 from .video_color import VideoColor
 
 _FORMAT = "yuv420p"

@@ -15,7 +15,8 @@ from fcnrt.runtime.images import write_image
 MakeVideo = Callable[..., Path]
 
 
-# In a process of its own: the limit holds for every file, also for one that the tests' output goes to.
+# In a process of its own: the limit holds for every file, also for one that the tests' output goes to. Python itself
+# must write none (-B): it would keep compiled modules that end at the limit.
 _PROGRAM = """
 import resource
 from fcnrt.cli.app import main
@@ -48,7 +49,7 @@ def test_is_one_line_and_leaves_nothing_half_written(tiny_model: Path, arguments
     model = ["--model", str(tiny_model)] if arguments[0] == "run" else []
 
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *arguments, *model], capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", _PROGRAM, *arguments, *model], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stdout) == (1, "")

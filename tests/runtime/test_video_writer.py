@@ -212,7 +212,10 @@ try:
 except OutputError as exc:
     print(exc)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    # -B: Python would keep compiled modules that end at the limit.
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
 
     assert (done.stdout, done.stderr) == ("cannot write a.mp4: File too large\n", "")
 
