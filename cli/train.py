@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .console import download_bar, fraction_bar, say, status
+from .console import counted, download_bar, fraction_bar, say, status
 
 if TYPE_CHECKING:
     from ..datasets.labeled_files import LabeledFiles
@@ -247,15 +247,11 @@ def _describe(plan: Plan, resolved: Resolved) -> str:
     if resolved.crop is None:
         batch = "one whole picture"
     else:
-        batch = f"{resolved.batch_size} cut-out{'s' * (resolved.batch_size > 1)} of {resolved.crop}"
+        batch = f"{counted(resolved.batch_size, 'cut-out')} of {resolved.crop}"
     return (
-        f"{plan.recipe.name} · {_steps(resolved.steps)} of {batch} · learning rate {resolved.lr:g} · validation every "
-        f"{_steps(resolved.round_steps)}"
+        f"{plan.recipe.name} · {counted(resolved.steps, 'step')} of {batch} · learning rate {resolved.lr:g} · "
+        f"validation every {counted(resolved.round_steps, 'step')}"
     )
-
-
-def _steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _survey(train_pictures: LabeledFiles, val_pictures: LabeledFiles, names: Sequence[str]) -> str:

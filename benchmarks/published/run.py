@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...runtime.errors import FcnrtError, MissingDependencyError, OutputError
+from ...runtime.atomic import check_writable
+from ...runtime.errors import FcnrtError, MissingDependencyError
 from ...runtime.spec import ImageSize
 from ..child_process import FCNRT_PROGRAM
 from ..environment import Environment
@@ -352,8 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output = options.output or (None if options.only else _OUTPUT)
     setup = Setup() if options.repeats is None else Setup().repeated(options.repeats)
     try:
-        if output is not None and not output.parent.is_dir():  # better now than after half an hour
-            raise OutputError(f"cannot write {output}: there is no folder {output.parent}")
+        if output is not None:
+            check_writable(output)
         from ...export.requirements import require_export_packages
 
         require_export_packages("the benchmark")
