@@ -69,7 +69,7 @@ def load_checkpoint(
         path: A ``.safetensors`` file, a Chainer ``.npz``, a ``.caffemodel``, or a file written by ``torch.save``: a
             state dict, or a training checkpoint with a state dict in it.
         variant: Name of the network, one of the registry's; needed only if the file does not tell. ``fcn8s_atonce`` is
-            such a case: its tensors are those of an ``fcn8s``, which a file is taken for (`Checkpoint.assumption`).
+            such a case: its tensors are those of an ``fcn8s``.
         align: ``same`` or ``caffe``, against the alignment that the weights were trained with. The result is then
             approximate, and `Checkpoint.source` says so.
         num_classes: Number of classes; needed only if the file does not tell (then 21 if left out). A score layer with
@@ -94,7 +94,7 @@ def load_checkpoint(
         source=imported.source,
         sha256=sha256_of(path),
         approximated_align=imported.approximated_align,
-        assumption="; ".join(filter(None, (file.choice, imported.assumption))) or None,
+        assumption=file.choice,
     )
 
 

@@ -24,7 +24,6 @@ _T = TypeVar("_T")
 _AT_ONCE: Variant = "fcn8s_atonce"
 _AT_ONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}
 _AT_ONCE_ARCH = "FCN8sAtOnce"  # what its trainer calls it
-_NOT_AT_ONCE = "taken for an FCN8s; an FCN8sAtOnce has the same tensors: if it is one, --variant fcn8s_atonce"
 _STARTED: tuple[Variant, ...] = ("fcn32s", "fcn16s", "fcn8s")  # what a training can make of a classifier
 
 
@@ -38,7 +37,6 @@ class Imported:
         layout: Layout of the file, in words.
         source: Where the weights came from, in words.
         approximated_align: Alignment the weights were trained with, if it is not the network's.
-        assumption: What was taken for granted because the file does not tell.
     """
 
     model: Network
@@ -46,7 +44,6 @@ class Imported:
     layout: str
     source: str
     approximated_align: str | None = None
-    assumption: str | None = None
 
 
 def import_foreign(
@@ -172,7 +169,6 @@ def _import_fcn(
         source = f"{path.name} (at-once: the scales of its skips are in the score layers){approximation(trained, used)}"
     else:
         source = path.name + approximation(trained, used)
-    told = variant is not None or file.arch is not None or file.origin == CAFFE_ORIGIN
     return Imported(
         model=model,
         preprocessing=layout.preprocessing,
@@ -180,7 +176,6 @@ def _import_fcn(
         source=source,
         # Layers to start a training from have no alignment yet.
         approximated_align=None if used.align == trained.align or not layout.is_trained_fcn else trained.align,
-        assumption=_NOT_AT_ONCE if layout is PAPER and chosen == "fcn8s" and not told else None,
     )
 
 
@@ -188,7 +183,7 @@ def _at_once_scales(path: Path, file: CheckpointFile, variant: str | None) -> Ma
     """Scales of the skips by pooling layer; empty if it is no at-once network.
 
     Except in Caffe's own files, an at-once network has exactly the tensors of an FCN-8s. Taken for one, it would give
-    wrong results; so the name of a file alone decides nothing.
+    wrong results without any sign of it, and the name of a file proves nothing: so it is asked for.
     """
     names = {pool: f"scale_{pool}.weight" for pool in _AT_ONCE_SCALES}
     if all(name in file.tensors for name in names.values()):
@@ -204,10 +199,12 @@ def _at_once_scales(path: Path, file: CheckpointFile, variant: str | None) -> Ma
         if file.arch is not None:
             check_agreement(path, "variant", file.arch, variant)
         return _AT_ONCE_SCALES
-    if variant is None and file.arch is None and "atonce" in path.name.lower().replace("-", "").replace("_", ""):
+    is_fcn8s = PAPER.find_variant(file.tensors) == "fcn8s"
+    if is_fcn8s and variant is None and file.arch is None and file.origin != CAFFE_ORIGIN:
         raise CheckpointError(
-            f"{path.name} may be an FCN8sAtOnce, as its name says, or an FCN8s: both have the same tensors, and an "
-            f"at-once net must have the scales of its skips folded. Give the variant: {_AT_ONCE} or fcn8s."
+            f"{path.name} does not tell whether it is an FCN8s or an FCN8sAtOnce: both have the same tensors, and the "
+            f"scales of an at-once net's skips are not among them. Give the variant, fcn8s or {_AT_ONCE}; fcnrt "
+            "convert writes it into the file."
         )
     return {}
 

@@ -197,12 +197,13 @@ def test_another_alignment_must_be_accepted_as_approximate(fcnrt, tmp_path: Path
         assert segment.spec.palette[1] == (1, 2, 3)
 
 
-def test_export_says_what_it_took_for_granted(fcnrt, tmp_path: Path) -> None:
+def test_at_once_nets_are_exported_when_asked_for_and_not_taken_for_others(fcnrt, tmp_path: Path) -> None:
     model = FCN(FCNConfig(variant="fcn8s", num_classes=3, width=1 / 32, fc_channels=4))
     torch.save(model.state_dict(), tmp_path / "net.pth")
     code, _, err = fcnrt("export", "--checkpoint", tmp_path / "net.pth", "-o", tmp_path / "net.onnx")
-    assert code == 0
-    assert err.splitlines()[0].startswith("note: net.pth is taken for an FCN8s; an FCN8sAtOnce has the same tensors")
+    assert code == 1
+    assert err.startswith("error: net.pth does not tell whether it is an FCN8s or an FCN8sAtOnce")
+    assert not (tmp_path / "net.onnx").exists()
     arguments = ("--variant", "fcn8s_atonce", "--precision", "fp16")
     code, _, err = fcnrt("export", "--checkpoint", tmp_path / "net.pth", "-o", tmp_path / "net.onnx", *arguments)
     assert code == 0

@@ -206,8 +206,8 @@ def chainer_arrays(original: nn.Module) -> dict[str, np.ndarray]:
 def test_chainer_archive_computes_the_same(port_of_caffe, tmp_path: Path, variant: str, save: Any) -> None:
     original, path = port_of_caffe(variant), tmp_path / "fcn_from_caffe.npz"
     save(path, **chainer_arrays(original))
-    check_logits(path, original, 33, 47)
-    checkpoint = load_checkpoint(path)
+    check_logits(path, original, 33, 47, variant=variant)
+    checkpoint = load_checkpoint(path, variant=variant)
     assert (checkpoint.layout, checkpoint.preprocessing) == ("wkentaro/fcn layout (Chainer)", "caffe_bgr")
     assert checkpoint.model.config.align == "caffe"
 
@@ -227,7 +227,7 @@ def test_chainer_archives_that_do_not_fit(
 ) -> None:
     np.savez(tmp_path / "net.npz", **(chainer_arrays(port_of_caffe("fcn8s")) | change))
     with pytest.raises(CheckpointError, match=message):
-        load_checkpoint(tmp_path / "net.npz")
+        load_checkpoint(tmp_path / "net.npz", variant="fcn8s")
 
 
 def test_damaged_chainer_archives(port_of_caffe, tmp_path: Path) -> None:
@@ -279,29 +279,29 @@ def test_at_once_net_is_known_by_its_training_checkpoint(port_of_caffe, tmp_path
         load_checkpoint(path, variant="fcn8s_atonce")
 
 
-def test_a_name_is_a_reason_to_ask_and_not_to_guess(port_of_caffe, tmp_path: Path) -> None:
-    original, path = port_of_caffe("fcn8s"), tmp_path / "fcn8s-atonce_from_caffe.pth"
-    torch.save(original.state_dict(), path)
-    with pytest.raises(CheckpointError, match=r"may be an FCN8sAtOnce.*Give the variant: fcn8s_atonce or fcn8s\."):
+@pytest.mark.parametrize("name", ["net.pth", "fcn8s_from_caffe.pth", "fcn8s-atonce_from_caffe.pth", "net.npz"])
+def test_where_nothing_but_the_name_tells_it_is_asked_and_not_guessed(port_of_caffe, tmp_path: Path, name: str) -> None:
+    original, path = port_of_caffe("fcn8s"), tmp_path / name
+    if path.suffix == ".npz":
+        np.savez(path, **chainer_arrays(original))
+    else:
+        torch.save(original.state_dict(), path)
+    with pytest.raises(CheckpointError, match=rf"^{name} does not tell .* Give the variant, fcn8s or fcn8s_atonce;"):
         load_checkpoint(path)
     check_logits(path, original, 33, 47, variant="fcn8s")
 
 
-def test_an_fcn8s_is_an_assumption_where_the_file_does_not_tell(port_of_caffe, net_parameter, tmp_path: Path) -> None:
+def test_nothing_is_asked_where_the_file_tells(port_of_caffe, net_parameter, tmp_path: Path) -> None:
+    trained, caffe, other = tmp_path / "a.pth", tmp_path / "b.caffemodel", tmp_path / "c.pth"
     original = port_of_caffe("fcn8s")
-    bare, trained, caffe, chainer = (tmp_path / name for name in ("a.pth", "b.pth", "c.caffemodel", "d.npz"))
-    torch.save(original.state_dict(), bare)
     torch.save({"arch": "FCN8s", "model_state_dict": original.state_dict()}, trained)
     write_caffemodel(net_parameter(), original, caffe)
-    np.savez(chainer, **chainer_arrays(original))
-    for path in (bare, chainer):
-        assert "an FCN8sAtOnce has the same tensors" in str(load_checkpoint(path).assumption)
-        assert load_checkpoint(path, variant="fcn8s").assumption is None
-        assert load_checkpoint(path, variant="fcn8s_atonce").assumption is None
-    for path in (trained, caffe):
-        assert load_checkpoint(path).assumption is None
-    torch.save(port_of_caffe("fcn16s").state_dict(), bare)
-    assert load_checkpoint(bare).assumption is None
+    torch.save(port_of_caffe("fcn16s").state_dict(), other)
+    assert [load_checkpoint(path).model.config.variant for path in (trained, caffe, other)] == [
+        "fcn8s",
+        "fcn8s",
+        "fcn16s",
+    ]
 
 
 def test_at_once_asked_of_another_net_is_refused(port_of_caffe, tmp_path: Path) -> None:
@@ -318,9 +318,9 @@ def test_port_of_caffe_computes_the_same_at_every_size(
 ) -> None:
     original, path = port_of_caffe(variant), tmp_path / "net.pth"
     torch.save(original.state_dict(), path)
-    check_logits(path, original, *size)
+    check_logits(path, original, *size, variant=variant)
     swapped = original.state_dict()
     swapped["conv5_1.weight"], swapped["conv5_2.weight"] = swapped["conv5_2.weight"], swapped["conv5_1.weight"]
     torch.save(swapped, path)
     with pytest.raises(AssertionError, match="Tensor-likes are not close"):  # the comparison can tell
-        check_logits(path, original, *size)
+        check_logits(path, original, *size, variant=variant)

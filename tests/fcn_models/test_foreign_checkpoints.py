@@ -88,12 +88,12 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def same_logits(path: Path, foreign: nn.Module, height: int, width: int) -> None:
+def same_logits(path: Path, foreign: nn.Module, height: int, width: int, **options: str) -> None:
     image = torch.randn(2, 3, height, width)
     with torch.no_grad():
         expected = foreign(image)
         atol = 1e-5 * float(expected.abs().max())
-        torch.testing.assert_close(load_checkpoint(path).model(image), expected, atol=atol, rtol=1e-4)
+        torch.testing.assert_close(load_checkpoint(path, **options).model(image), expected, atol=atol, rtol=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -110,7 +110,7 @@ def test_tutorial_fcn_computes_the_same_where_its_pools_do(enliven, tmp_path: Pa
 
 def test_port_of_caffe_brings_padding_and_preprocessing_of_caffe(port_of_caffe, tmp_path: Path) -> None:
     torch.save(port_of_caffe("fcn8s", classes=21).state_dict(), tmp_path / "fcn8s_from_caffe.pth")
-    checkpoint = load_checkpoint(tmp_path / "fcn8s_from_caffe.pth")
+    checkpoint = load_checkpoint(tmp_path / "fcn8s_from_caffe.pth", variant="fcn8s")
     assert (checkpoint.model.config.variant, checkpoint.model.config.align) == ("fcn8s", "caffe")
     assert checkpoint.preprocessing == "caffe_bgr"
     assert checkpoint.layout == "wkentaro/pytorch-fcn layout"
@@ -173,16 +173,15 @@ def test_state_dict_is_found_in_a_training_checkpoint_and_freed_of_data_parallel
 def test_half_precision_becomes_single(port_of_caffe, tmp_path: Path) -> None:
     foreign = port_of_caffe("fcn8s").half()
     torch.save(foreign.state_dict(), tmp_path / "net.pth")
-    assert {parameter.dtype for parameter in load_checkpoint(tmp_path / "net.pth").model.parameters()} == {
-        torch.float32
-    }
-    same_logits(tmp_path / "net.pth", foreign.float(), 40, 40)
+    model = load_checkpoint(tmp_path / "net.pth", variant="fcn8s").model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    same_logits(tmp_path / "net.pth", foreign.float(), 40, 40, variant="fcn8s")
 
 
 def test_weights_do_not_change_with_the_file(port_of_caffe, tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save(port_of_caffe("fcn8s").state_dict(), path)
-    model = load_checkpoint(path).model
+    model = load_checkpoint(path, variant="fcn8s").model
     before = model.fc6.weight.clone()
     with path.open("r+b") as file:
         file.write(b"\0" * path.stat().st_size)
@@ -192,16 +191,16 @@ def test_weights_do_not_change_with_the_file(port_of_caffe, tmp_path: Path) -> N
 def test_loading_leaves_the_random_generator_alone(port_of_caffe, tmp_path: Path) -> None:
     torch.save(port_of_caffe("fcn8s").state_dict(), tmp_path / "net.pth")
     state = torch.get_rng_state()
-    load_checkpoint(tmp_path / "net.pth")
+    load_checkpoint(tmp_path / "net.pth", variant="fcn8s")
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_alignment_can_be_overridden_and_is_then_called_approximate(port_of_caffe, tmp_path: Path) -> None:
     torch.save(port_of_caffe("fcn8s").state_dict(), tmp_path / "net.pth")
-    checkpoint = load_checkpoint(tmp_path / "net.pth", align="same")
+    checkpoint = load_checkpoint(tmp_path / "net.pth", variant="fcn8s", align="same")
     assert checkpoint.model.config.align == "same"
     assert checkpoint.source == "net.pth (approximate alignment: trained with caffe, used with same)"
-    assert load_checkpoint(tmp_path / "net.pth", align="caffe").source == "net.pth"
+    assert load_checkpoint(tmp_path / "net.pth", variant="fcn8s", align="caffe").source == "net.pth"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
