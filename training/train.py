@@ -23,6 +23,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ..datasets.labeled_image import LabeledImage
+from ..export.heap import keeping_free_memory
 from ..export.reference import normalize_images
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import DatasetError, DeviceError, FcnrtError, OutputError, TrainingError
@@ -31,7 +32,7 @@ from .batch_norm import add_batch_norm
 from .data_module import PictureData, stream
 from .module import FCNTraining, Round
 from .plan import Plan, PrecisionName, Resolved
-from .run_folder import STATE, RunFolder
+from .run_folder import STATE, RunFolder, check_folder
 from .start import Start
 
 _PRECISIONS: dict[PrecisionName, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -132,7 +133,8 @@ def train(
         )
         _check_devices(trainer, plan)
         _make_folder(folder)
-        trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
+        with keeping_free_memory() if trainer.strategy.root_device.type == "cpu" else contextlib.nullcontext():
+            trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
     return run.history
 
 
@@ -173,6 +175,7 @@ def _settings(start: Start, plan: Plan, resolved: Resolved) -> dict[str, str | i
 
 def _taken(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) -> tuple[int, int]:
     """Steps and rounds that were taken already; checks that the folder holds what is asked for."""
+    check_folder(folder, resume=resume)
     if resume:
         done, rounds = run.check_resumable()
         if done >= resolved.steps:
@@ -181,8 +184,6 @@ def _taken(folder: Path, run: RunFolder, resolved: Resolved, *, resume: bool) ->
                 "or --steps"
             )
         return done, rounds
-    if (folder / STATE).exists():
-        raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
     return 0, 0
 
 
