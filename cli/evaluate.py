@@ -65,6 +65,8 @@ def evaluate(
             "--variant, --num-classes, --align, --approximate-align and --classes are for checkpoints; "
             f"{network.name} says all that itself"
         )
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{plot.name} must end in .png", param_hint="--plot")
     from ..benchmarks.evaluate.confusion_plot import plot_confusion, require_matplotlib
     from ..benchmarks.evaluate.evaluation import Evaluation
     from ..benchmarks.evaluate.evaluation import evaluate as count_pixels

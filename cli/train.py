@@ -136,9 +136,10 @@ def train(
 
     from ..training.plan import Plan
     from ..training.recipe import RECIPES
-    from ..training.run_folder import STATE
+    from ..training.run_folder import STATE, check_folder
     from ..training.train import train as run_training
 
+    check_folder(output, resume=resume)  # before the pictures are checked, which takes a while
     # Of several processes one checks the pictures, shows bars and tells how it goes.
     is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set from outside, when Lightning is imported
     tell = rank_zero_only(say)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import DeviceError, EngineBuildError, OutputError
+from ..runtime.atomic import check_writable
+from ..runtime.errors import DeviceError, EngineBuildError
 from ..runtime.manifest import EngineKey, EngineManifest, file_sha256, write_engine
 from ..runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
 from ..runtime.optimization_profile import OptimizationProfile
@@ -183,7 +184,7 @@ def build_engine(
     """
     options = options or EngineOptions()
     header = read_onnx_header(onnx_path)
-    _check_writable(engine_path)
+    check_writable(engine_path)
     library, gpu = machine or choose_machine(options.target)
     if options.compute_capabilities and library.flavor != "tensorrt_rtx":
         raise EngineBuildError(f"compute capabilities cannot be chosen with {library}; use --target rtx")
@@ -249,16 +250,6 @@ def _build(
     if timing_cache is not None:
         save_timing_cache(config, timing_cache)
     return _Built(serialized, plan.profiles, convolutions, inspected)
-
-
-def _check_writable(path: Path) -> None:
-    """Fail before the slow part. No file is made for that: a build that is killed must leave nothing behind."""
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: {path.parent} is not a directory")
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a directory")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
 
 
 def _plan(

@@ -18,8 +18,10 @@ _TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>(?:\.[^.]*)?)", 
 def check_writable(path: Path) -> None:
     """Refuse a result that cannot be written before the long work for it, and not after.
 
+    No file is made for that: work that is killed must leave nothing behind.
+
     Raises:
-        OutputError: If `path` is a folder or no possible name, or there is no folder for it.
+        OutputError: If `path` is a folder or no possible name, or there is no folder for it that may be written to.
     """
     try:
         has_folder, is_folder = path.parent.is_dir(), path.is_dir()
@@ -29,6 +31,8 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     if is_folder:
         raise OutputError(f"cannot write {path}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
 
 
 @contextmanager

@@ -34,6 +34,19 @@ _SAMPLE_COUNT = 4
 Settings = Mapping[str, "str | int | float | list[str]"]
 
 
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Check that a folder holds a training to resume, or none if it is to begin there.
+
+    Raises:
+        TrainingError: If not.
+    """
+    is_there = (folder / STATE).is_file()
+    if resume and not is_there:
+        raise TrainingError(f"{folder} holds no training to resume (no {STATE}); leave --resume out")
+    if is_there and not resume:
+        raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
+
+
 class RunFolder(Checkpoint):
     """Writes weights, the state to resume from, and the report of a training into a folder.
 
@@ -105,11 +118,9 @@ class RunFolder(Checkpoint):
             Steps and rounds that were taken.
 
         Raises:
-            TrainingError: If there is none, if it is damaged, or if it was made with other settings.
+            TrainingError: If it is damaged, or if it was made with other settings.
         """
         path = self._folder / STATE
-        if not path.is_file():
-            raise TrainingError(f"{self._folder} holds no training to resume (no {STATE}); leave --resume out")
         try:
             record = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             settings, steps = record[TRAINING_KEY]["settings"], int(record["global_step"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _SIZES = tuple(
 _SCENES = 16
 _SCENE_SIZE = ImageSize(256, 256)
 _SCENE_SEED = 11
+
+_EXPECTED = "give a picture, a folder of pictures, a quoted glob pattern or a data set in VOC's folders"
 
 
 def labelled_scenes(class_names: Sequence[str]) -> Iterator[ParityFrame]:
@@ -73,8 +76,10 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
             # A copy, because the reader's arrays are read-only, which PyTorch warns of.
             yield ParityFrame(picture.name, picture.image.copy(), picture.label)
         return
+    if not Path(data).exists() and not glob.has_magic(data):
+        raise SourceError(f"{data}: no such file or folder; {_EXPECTED}")
     source = find_source(data)
     if not isinstance(source, ImageSource):
-        raise SourceError(f"{data} is a video; give a picture, a folder of pictures or a data set in VOC's folders")
+        raise SourceError(f"{data} is a video; {_EXPECTED}")
     for path in source.files[:limit]:
         yield ParityFrame(str(path.relative_to(source.root)), read_image(path))

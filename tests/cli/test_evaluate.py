@@ -152,3 +152,10 @@ def test_a_checkpoint_on_a_device_that_is_not_there(fcnrt, tmp_path: Path) -> No
     code, _, err = fcnrt("evaluate", bundled("fcn32s"), "--data", tmp_path / "data", "--device", "cuda:77")
     assert code == 1
     assert "error: PyTorch has no cuda:77 here" in err
+
+
+def test_a_plot_is_a_png(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
+    code, _, err = fcnrt("evaluate", tiny_model, "--data", tmp_path, "--plot", tmp_path / "matrix.pdf")
+    assert code == 2
+    assert "matrix.pdf must end in .png" in err
+    assert not (tmp_path / "matrix.pdf").exists()

@@ -150,7 +150,7 @@ def test_resuming(fcnrt, discs: Path, tmp_path: Path) -> None:
     assert fcnrt(*arguments, "--epochs", "1").exit_code == 0
     code, _, err = fcnrt(*arguments, "--epochs", "2")
     assert code == 1
-    assert err.splitlines()[-1].endswith("out holds a training already; go on with --resume, or give another folder")
+    assert err == f"error: {tmp_path / 'out'} holds a training already; go on with --resume, or give another folder\n"
     code, _, err = fcnrt(*arguments, "--epochs", "2", "--resume")
     assert code == 0, err
     assert "step 2/2 · epoch 2.4" in err

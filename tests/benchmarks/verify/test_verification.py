@@ -115,6 +115,9 @@ def test_data_that_cannot_be_used(tmp_path: Path, voc: Path) -> None:
     film.write_bytes(b"film")
     with pytest.raises(SourceError, match=r"film\.mp4 is a video; give a picture"):
         next(data_frames(str(film), 21))
+    for nothing in (tmp_path / "gone.png", "0", "rtsp://camera/street"):  # cameras and streams cannot be repeated
+        with pytest.raises(SourceError, match=r"no such file or folder; give a picture, a folder of pictures"):
+            next(data_frames(str(nothing), 21))
 
 
 @pytest.fixture
