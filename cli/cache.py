@@ -1,7 +1,8 @@
-"""`fcnrt cache`: the engines that were built on the way."""
+"""`fcnrt cache`: what was made on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,34 +11,38 @@ import typer
 
 if TYPE_CHECKING:
     from ..runtime.manifest import EngineManifest
+    from ..runtime.runners.optimized_graph import KeptGraph
     from ..runtime.store import StoredEngine
 
 cache_app = typer.Typer(
-    help="TensorRT engines that `fcnrt run` built on the way; they can always be built again.", no_args_is_help=True
+    help="TensorRT engines that `fcnrt run` built on the way, and graphs that ONNX Runtime rearranged for this "
+    "processor; they can always be made again.",
+    no_args_is_help=True,
 )
 
 
 @cache_app.command("list")
-def list_engines(
+def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array for programs to read.")] = False,
 ) -> None:
-    """List the engines in the cache, the newest first."""
+    """List the engines and the graphs in the cache, the newest first."""
     import json
 
+    from ..runtime.cache import cache_dir
+    from ..runtime.runners.optimized_graph import kept_graphs
     from ..runtime.store import EngineStore
-    from .console import counted, say
+    from .console import say
 
-    store = EngineStore()
-    entries = store.entries()
+    engines, graphs = EngineStore().entries(), kept_graphs()
     if as_json:
-        typer.echo(json.dumps([_record(entry) for entry in entries], ensure_ascii=False))
+        records = [_record(engine) for engine in engines] + [_graph_record(graph) for graph in graphs]
+        typer.echo(json.dumps(records, ensure_ascii=False))
         return
-    for entry in entries:
-        built = datetime.fromtimestamp(entry.modified, tz=timezone.utc).astimezone()
-        what = _describe_entry(entry)
-        typer.echo(f"{entry.path.name}  {entry.size_bytes / 1e6:7.1f} MB  {built:%Y-%m-%d %H:%M}  {what}")
-    total = sum(entry.size_bytes for entry in entries)
-    say(f"{counted(len(entries), 'engine')}, {total / 1e6:.1f} MB in {store.directory}")
+    for engine in engines:
+        typer.echo(_line(engine, _describe_engine(engine)))
+    for graph in graphs:
+        typer.echo(_line(graph, _describe_graph(graph)))
+    say(f"{_summary(engines, graphs)} in {cache_dir()}")
 
 
 @cache_app.command()
@@ -60,25 +65,44 @@ def explain(
 
 @cache_app.command()
 def clear() -> None:
-    """Delete the engines in the cache, and what TensorRT has measured and compiled."""
-    from ..runtime.store import EngineStore
+    """Delete the engines and the graphs in the cache, and what TensorRT has measured and compiled."""
+    from ..runtime.runners.optimized_graph import kept_graphs
+    from ..runtime.store import EngineStore, remove_folder
     from .console import counted, say
 
     store = EngineStore()
-    entries = store.entries()
-    for entry in entries:
-        store.remove(entry)
+    engines, graphs = store.entries(), kept_graphs()
+    for engine in engines:
+        store.remove(engine)
+    for graph in graphs:
+        remove_folder(graph.path)
     others = store.remove_caches()
-    total = sum(entry.size_bytes for entry in entries)
-    say(
-        f"deleted {counted(len(entries), 'engine')}, {total / 1e6:.1f} MB, and {counted(others, 'cache')} of TensorRT's"
-    )
+    say(f"deleted {_summary(engines, graphs)}, and {counted(others, 'cache')} of TensorRT's")
 
 
-def _describe_entry(entry: StoredEngine) -> str:
+def _line(entry: StoredEngine | KeptGraph, what: str) -> str:
+    made = datetime.fromtimestamp(entry.modified, tz=timezone.utc).astimezone()
+    return f"{entry.path.name}  {entry.size_bytes / 1e6:7.1f} MB  {made:%Y-%m-%d %H:%M}  {what}"
+
+
+def _summary(engines: Sequence[StoredEngine], graphs: Sequence[KeptGraph]) -> str:
+    from .console import counted
+
+    total = sum(engine.size_bytes for engine in engines) + sum(graph.size_bytes for graph in graphs)
+    return f"{counted(len(engines), 'engine')}, {counted(len(graphs), 'graph')}, {total / 1e6:.1f} MB"
+
+
+def _describe_engine(entry: StoredEngine) -> str:
     if entry.path.is_dir():
         return "kept by ONNX Runtime"
     return "its manifest is missing or damaged" if entry.manifest is None else _describe(entry.manifest)
+
+
+def _describe_graph(graph: KeptGraph) -> str:
+    made_from = graph.made_from
+    if not {"onnxruntime", "model"} <= made_from.keys():
+        return "incomplete or damaged"
+    return f"graph for the CPU · ONNX Runtime {made_from['onnxruntime']} · {made_from['model']}"
 
 
 def _describe(manifest: EngineManifest) -> str:
@@ -95,3 +119,12 @@ def _record(entry: StoredEngine) -> dict[str, object]:
 
     manifest = None if entry.manifest is None else json.loads(entry.manifest.to_json())
     return {"file": str(entry.path), "bytes": entry.size_bytes, "modified": entry.modified, "manifest": manifest}
+
+
+def _graph_record(graph: KeptGraph) -> dict[str, object]:
+    return {
+        "file": str(graph.path),
+        "bytes": graph.size_bytes,
+        "modified": graph.modified,
+        "made_from": dict(graph.made_from),
+    }

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from .errors import OutputError
 
+CACHE_DIR_VARIABLE = "FCNRT_CACHE_DIR"
+"""Environment variable that names another directory."""
+
 
 def cache_dir() -> Path:
     """The user's cache directory for fcnrt; not made yet.
@@ -17,7 +20,7 @@ def cache_dir() -> Path:
         OutputError: If no variable is set and the user has no home directory.
     """
     try:
-        if own := os.environ.get("FCNRT_CACHE_DIR"):
+        if own := os.environ.get(CACHE_DIR_VARIABLE):
             return Path(own).expanduser()
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
         # The XDG specification has relative paths ignored.

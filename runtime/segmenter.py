@@ -80,6 +80,10 @@ class Segmenter:
     ) -> Self:
         """Load a model file.
 
+        Of a file of 64 MiB and more that runs on the CPU, the graph with its weights as ONNX Runtime rearranges them
+        for the processor is kept in the user's cache (``FCNRT_CACHE_DIR``), another file of the same size: from the
+        second time on it opens at once, and its weights are shared with other processes.
+
         Args:
             path: An ``.onnx`` file that `fcnrt export` wrote, or an ``.engine`` file that `fcnrt build` wrote.
             backend: Library that computes; ``auto`` chooses by the kind of file. With ``tensorrt``, an ``.onnx`` file

@@ -42,7 +42,7 @@ def measure_self_test(
         title=f"`fcnrt verify MODEL`, its own self-test, {network}",
         scope=(
             "wall time of the process of fcnrt verify with an exported float32 file and nothing else, from its start "
-            f"to its end, on the CPU; file of {model.stat().st_size / 1e6:.1f} MB, file caches warm"
+            f"to its end, on the CPU; file of {model.stat().st_size / 1e6:.1f} MB, opened before, file caches warm"
         ),
         unit="s",
         samples={"fcnrt verify": seconds},

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...export.compare import open_for_comparison
 from ...export.to_onnx import export_onnx
 from ...fcn_models.checkpoint import Checkpoint
 from ...runtime.engine_file import is_engine
@@ -80,7 +81,7 @@ def open_deployment(
             progress("exporting in fp32")
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
             path = export_onnx(checkpoint, folder / "fp32.onnx").path
-            stages.append(_stage("fp32 graph", opened.enter_context(Segmenter.open(path, device="cpu"))))
+            stages.append(_stage("fp32 graph", opened.enter_context(open_for_comparison(path))))
         if half:
             stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
         if manifest is not None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError
+from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError, OutputError
 from ..onnx_header import read_onnx_header
 from ..output_layout import output_layouts
 from ..spec import ModelSpec, OutputName
+from ..store import remove_folder
 from .cores import usable_cores
 from .cuda import PROVIDER as CUDA_PROVIDER
 from .cuda import count_cuda_devices, cuda_obstacle, require_cuda
 from .cuda_driver import CudaDriver
 from .device import Device
+from .optimized_graph import optimized_graph
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -172,7 +175,11 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
     """
     options = session_options(onnxruntime, threads)
     providers: list[Any] = ["CPUExecutionProvider"]
-    if device.kind == "cuda":
+    if device.kind == "cpu":
+        session = _open_optimized(onnxruntime, path, threads)
+        if session is not None:
+            return session
+    else:
         obstacle = cuda_obstacle(onnxruntime, device.index, count_devices=count_cuda_devices)
         if obstacle is not None:
             raise DeviceError(f"{device} cannot be used: {obstacle}")
@@ -188,6 +195,21 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
     if device.kind == "cuda":
         require_cuda(session, device)
     return session
+
+
+def _open_optimized(onnxruntime: Any, path: Path, threads: int | None) -> onnxruntime.InferenceSession | None:
+    """A session of the graph that is kept for this processor; None if there is none."""
+    graph = optimized_graph(onnxruntime, path, session_options(onnxruntime, threads))
+    if graph is None:
+        return None
+    options = session_options(onnxruntime, threads)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is optimised already
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except Exception:  # damaged: made again next time. ONNX Runtime's errors have no common base class
+        with suppress(OutputError):
+            remove_folder(graph.parent)
+        return None
 
 
 def session_options(onnxruntime: Any, threads: int | None) -> Any:

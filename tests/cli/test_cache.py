@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from fcnrt.export.engine_cache import cached_engine
@@ -32,9 +33,9 @@ def engine(tensorrt_rtx: Any, tiny_model: Path) -> Path:
 
 
 def test_empty(fcnrt, cache: Path) -> None:
-    assert fcnrt("cache", "list") == (0, "", f"0 engines, 0.0 MB in {cache}/engines\n")
+    assert fcnrt("cache", "list") == (0, "", f"0 engines, 0 graphs, 0.0 MB in {cache}\n")
     assert fcnrt("cache", "list", "--json") == (0, "[]\n", "")
-    assert fcnrt("cache", "clear") == (0, "", "deleted 0 engines, 0.0 MB, and 0 caches of TensorRT's\n")
+    assert fcnrt("cache", "clear") == (0, "", "deleted 0 engines, 0 graphs, 0.0 MB, and 0 caches of TensorRT's\n")
 
 
 def test_lists(fcnrt, engine: Path, tiny_model: Path) -> None:
@@ -67,6 +68,23 @@ def test_clears(fcnrt, engine: Path, cache: Path) -> None:
     assert err.startswith("deleted 1 engine, ")
     assert err.endswith("and 2 caches of TensorRT's\n")
     assert list(cache.glob("*/*.engine*")) == list(cache.glob("*/*.cache")) == []
+
+
+def test_graphs_of_large_networks(
+    fcnrt, cache: Path, picture: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("fcnrt.runtime.runners.optimized_graph._LARGE", 0)
+    assert fcnrt("run", picture, "--model", tiny_model, "--device", "cpu", "-o", tmp_path / "x.png")[0] == 0
+    (cache / "optimized" / "half").mkdir()
+    code, out, err = fcnrt("cache", "list")
+    assert code == 0
+    assert f"graph for the CPU · ONNX Runtime {onnxruntime.__version__} · {tiny_model}" in out
+    assert "incomplete or damaged" in out
+    assert err.startswith("0 engines, 2 graphs, ")
+    records = json.loads(fcnrt("cache", "list", "--json")[1])
+    assert [record["made_from"].get("model") for record in records] == [None, str(tiny_model)]
+    assert fcnrt("cache", "clear")[2].startswith("deleted 0 engines, 2 graphs, ")
+    assert json.loads(fcnrt("cache", "list", "--json")[1]) == []
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="written for a machine without a GPU")

@@ -64,6 +64,8 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory",
         "full-width-48x64",
         "full-width-int8-48x64",
+        "full-width-opening",
+        "full-width-opening-memory",
         "full-width-self-test",
         "export-memory",
     ]
@@ -88,6 +90,8 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "video-memory": [1.05],
         "full-width-48x64": [1.0],
         "full-width-int8-48x64": [2.0],
+        "full-width-opening": [None],
+        "full-width-opening-memory": [None],
         "full-width-self-test": [None],
         "export-memory": [3.0, None, 2.0],
     }
