@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..runtime.gpu.gpu import list_gpus, load_driver
 from ..runtime.runners.cores import usable_cores
-from ..runtime.runners.gpu import list_gpus, load_driver
 
 _PACKAGES = (
     *("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "openvino", "av"),

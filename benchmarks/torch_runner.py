@@ -12,8 +12,8 @@ from torch import nn
 from ..export.decision import decide, per_class
 from ..export.reference import normalize
 from ..fcn_models.preprocessing import Preprocessing
+from ..runtime.device import Device
 from ..runtime.errors import DeviceError
-from ..runtime.runners.device import Device
 
 
 class TorchRunner:

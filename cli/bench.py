@@ -104,7 +104,7 @@ def bench(
     from ..benchmarks.bench.page import write_html
     from ..benchmarks.bench.run_bench import BenchSettings, run_bench
     from ..runtime.atomic import check_writable
-    from ..runtime.runners.device import Device
+    from ..runtime.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar, status
 

@@ -10,9 +10,9 @@ import typer
 
 if TYPE_CHECKING:
     from ..export.to_engine import EngineOptions, EnginePlan, EngineResult
-    from ..runtime.optimization_profile import OptimizationProfile
-    from ..runtime.runners.gpu import Gpu
-    from ..runtime.runners.tensorrt_library import TensorRtLibrary
+    from ..runtime.engines.optimization_profile import OptimizationProfile
+    from ..runtime.engines.tensorrt_library import TensorRtLibrary
+    from ..runtime.gpu.gpu import Gpu
     from ..runtime.spec import ImageSize
 
 TargetName = Literal["auto", "tensorrt", "rtx"]
@@ -151,7 +151,7 @@ def _gigabytes(count: int) -> str:
 
 
 def _parse_profiles(texts: list[str], max_batch: int) -> tuple[OptimizationProfile, ...]:
-    from ..runtime.optimization_profile import OptimizationProfile
+    from ..runtime.engines.optimization_profile import OptimizationProfile
 
     try:
         return tuple(OptimizationProfile.parse(text, max_batch=max_batch) for text in texts)
@@ -190,10 +190,10 @@ def _profiles_from(source: Path, max_batch: int) -> tuple[OptimizationProfile, .
 
 def _sizes(source: Path) -> list[ImageSize]:
     """The sizes of the frames of a video, or of the pictures in a folder."""
-    from ..runtime.images import read_image
+    from ..runtime.images.files import read_image
     from ..runtime.sources import ImageSource, find_source
     from ..runtime.spec import ImageSize
-    from ..runtime.video_reader import VideoReader
+    from ..runtime.video.reader import VideoReader
 
     found = find_source(str(source))
     if isinstance(found, ImageSource):

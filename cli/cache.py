@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..runtime.manifest import EngineManifest
+    from ..runtime.engines.manifest import EngineManifest
+    from ..runtime.engines.store import StoredEngine
     from ..runtime.runners.optimized_graph import KeptGraph
-    from ..runtime.store import StoredEngine
 
 cache_app = typer.Typer(
     help="TensorRT engines that `fcnrt run` built on the way, and graphs that ONNX Runtime rearranged for this "
@@ -29,8 +29,8 @@ def list_entries(
     import json
 
     from ..runtime.cache import cache_dir
+    from ..runtime.engines.store import EngineStore
     from ..runtime.runners.optimized_graph import kept_graphs
-    from ..runtime.store import EngineStore
     from .console import say
 
     engines, graphs = EngineStore().entries(), kept_graphs()
@@ -52,7 +52,7 @@ def explain(
     """Say which engine a model would use here, and what is wrong with the other engines of that model."""
     from ..export.engine_cache import explain as explain_model
     from ..export.to_engine import choose_machine
-    from ..runtime.store import EngineStore
+    from ..runtime.engines.store import EngineStore
 
     machine = choose_machine("auto")
     found, others = explain_model(model, machine, EngineStore())
@@ -66,8 +66,8 @@ def explain(
 @cache_app.command()
 def clear() -> None:
     """Delete the engines and the graphs in the cache, and what TensorRT has measured and compiled."""
+    from ..runtime.engines.store import EngineStore, remove_folder
     from ..runtime.runners.optimized_graph import kept_graphs
-    from ..runtime.store import EngineStore, remove_folder
     from .console import counted, say
 
     store = EngineStore()
@@ -106,7 +106,7 @@ def _describe_graph(graph: KeptGraph) -> str:
 
 
 def _describe(manifest: EngineManifest) -> str:
-    from ..runtime.runners.tensorrt_library import title
+    from ..runtime.engines.tensorrt_library import title
 
     key, spec = manifest.key, manifest.spec
     sizes = " ".join(map(str, manifest.profiles))

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.manifest import EngineManifest, onnx_path
+from ..runtime.engines.manifest import EngineManifest, onnx_path
+from ..runtime.engines.tensorrt_library import title
 from ..runtime.output_layout import output_layouts
-from ..runtime.runners.tensorrt_library import title
 from .card import Card, class_count, size_text
 
 if TYPE_CHECKING:
-    from ..runtime.manifest import EngineKey
+    from ..runtime.engines.manifest import EngineKey
 
 
 def engine_card(path: Path, manifest: EngineManifest) -> Card:

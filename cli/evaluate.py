@@ -57,7 +57,7 @@ def evaluate(
 
     Both go through the same code, at the size of the labels, so that the figures can be compared.
     """
-    from ..runtime.engine_file import is_engine
+    from ..runtime.engines.engine_file import is_engine
 
     is_model = network.suffix == ".onnx" or is_engine(network)
     if is_model and (variant or num_classes or align or approximate_align or classes):

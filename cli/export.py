@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ..export.compare import SizeParity
     from ..export.quantize_search import QuantizationReport
     from ..export.to_onnx import ExportResult
-    from ..runtime.runners.gpu import Gpu
-    from ..runtime.runners.tensorrt_library import TensorRtLibrary
+    from ..runtime.engines.tensorrt_library import TensorRtLibrary
+    from ..runtime.gpu.gpu import Gpu
 
 # Written out again, because importing them would import torch; a test holds them against the originals.
 PrecisionName = Literal["fp32", "fp16", "int8"]

@@ -32,7 +32,7 @@ def info(
     if model.suffix in SUFFIXES:
         _checkpoint_info(model, variant, as_json)
         return
-    from ..runtime.engine_file import is_engine
+    from ..runtime.engines.engine_file import is_engine
 
     if is_engine(model):
         _engine_info(model, as_json)
@@ -63,7 +63,7 @@ def _checkpoint_info(path: Path, variant: VariantName | None, as_json: bool) -> 
 
 
 def _engine_info(path: Path, as_json: bool) -> None:
-    from ..runtime.manifest import check_size, read_manifest
+    from ..runtime.engines.manifest import check_size, read_manifest
     from .engine_info import engine_card, engine_json
 
     manifest = read_manifest(path)

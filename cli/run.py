@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..runtime.class_shares import ClassShares
-    from ..runtime.pipeline import StageTimes
+    from ..runtime.images.class_shares import ClassShares
+    from ..runtime.run.pipeline import StageTimes
     from ..runtime.segmenter import Segmenter
     from ..runtime.sources import ImageSource, VideoSource
-    from ..runtime.video_reader import VideoFacts
+    from ..runtime.video.reader import VideoFacts
 
 # Written out again, because importing them would import OpenCV; a test holds them against the originals.
 SaveName = Literal["overlay", "color", "classes", "report"]
@@ -33,7 +33,7 @@ _SKIPPED_SHOWN = 5
 
 
 def _check_device(text: str) -> str:
-    from ..runtime.runners.device import Device
+    from ..runtime.device import Device
 
     try:
         Device.parse(text)
@@ -132,8 +132,8 @@ def run(
     if provider != "auto" and (backend == "tensorrt" or (model is not None and model.suffix != ".onnx")):
         raise typer.BadParameter("--provider is for --backend onnxruntime, which runs .onnx files")
 
-    from ..runtime.outputs import image_outputs, video_output
-    from ..runtime.pipeline import StageTimes
+    from ..runtime.run.outputs import image_outputs, video_output
+    from ..runtime.run.pipeline import StageTimes
     from ..runtime.sources import ImageSource, find_source
 
     found = find_source(sources[0])
@@ -181,8 +181,8 @@ def _engine_for(model: Path, device: str, *, may_build: bool) -> Path:
     """The engine of an exported model in the user's cache; built on first use."""
     from ..export.engine_cache import cached_engine
     from ..export.to_engine import choose_machine
-    from ..runtime.runners.device import Device
-    from ..runtime.runners.gpu import require_gpu
+    from ..runtime.device import Device
+    from ..runtime.gpu.gpu import require_gpu
     from .build import build_with_progress
     from .console import say
 
@@ -204,8 +204,8 @@ def _title(segmenter: Segmenter, model: Path | None) -> str:
 
 
 def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: list[Path], options: _Options) -> None:
-    from ..runtime.class_shares import ClassShares
-    from ..runtime.segment_images import segment_images
+    from ..runtime.images.class_shares import ClassShares
+    from ..runtime.run.segment_images import segment_images
     from .console import counted, say
     from .progress import progress_bar
 
@@ -258,11 +258,11 @@ def _run_images(segmenter: Segmenter, title: str, source: ImageSource, results: 
 
 
 def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Path, options: _Options) -> None:
-    from ..runtime.class_shares import ClassShares
-    from ..runtime.pipeline import StageTimes
-    from ..runtime.segment_video import segment_video
-    from ..runtime.video_audio import describe_audio
-    from ..runtime.video_reader import VideoReader
+    from ..runtime.images.class_shares import ClassShares
+    from ..runtime.run.pipeline import StageTimes
+    from ..runtime.run.segment_video import segment_video
+    from ..runtime.video.audio import describe_audio
+    from ..runtime.video.reader import VideoReader
     from .console import say
     from .progress import progress_bar
 

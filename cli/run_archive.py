@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ..runtime.outputs import Save
+    from ..runtime.run.outputs import Save
 
 
 def run_archive(
@@ -24,8 +24,8 @@ def run_archive(
     workers: int | None,
 ) -> None:
     """Segment what is not finished yet, and list what is broken; exit code 1 if something is."""
-    from ..runtime.archive import ArchiveSettings, plan_archive, unfinished
-    from ..runtime.ray_archive import segment_archive
+    from ..runtime.run.archive import ArchiveSettings, plan_archive, unfinished
+    from ..runtime.run.ray_archive import segment_archive
     from .console import counted, say, status
     from .progress import progress_bar
 

@@ -20,7 +20,7 @@ TrustOption = Annotated[
 
 def trust_engines(models: Iterable[Path], device: str) -> None:
     """Give those engines a manifest that have none, saying so."""
-    from ..runtime.engine_file import is_engine
+    from ..runtime.engines.engine_file import is_engine
     from .console import say
 
     for model in models:

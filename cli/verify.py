@@ -152,9 +152,9 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     from ..fcn_models.checkpoint_file import sha256_of
     from ..fcn_models.infer_size import at_infer_size
     from ..fcn_models.weights import bundled
-    from ..runtime.engine_file import is_engine
+    from ..runtime.engines.engine_file import is_engine
+    from ..runtime.engines.manifest import read_manifest
     from ..runtime.errors import CheckpointError
-    from ..runtime.manifest import read_manifest
     from ..runtime.onnx_header import read_onnx_header
 
     spec = read_manifest(model).spec if is_engine(model) else read_onnx_header(model).spec

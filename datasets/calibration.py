@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import DatasetError, SourceError
-from ..runtime.images import read_image
+from ..runtime.images.files import read_image
 from ..runtime.sources import ImageSource, VideoSource, find_source
 from ..runtime.spec import ImageSize
 from .data_folder import open_data
@@ -109,7 +109,7 @@ def _labelled(
 
 def _read_video(source: VideoSource, limit: int) -> list[NDArray[np.uint8]]:
     """Frames spread over a whole video, whose length need not be known: between `limit` and half of it."""
-    from ..runtime.video_reader import TimedFrame, VideoReader
+    from ..runtime.video.reader import TimedFrame, VideoReader
 
     kept: list[NDArray[np.uint8]] = []
     step = 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..runtime.errors import DatasetError
-from ..runtime.images import is_image
+from ..runtime.images.files import is_image
 from .label_file import read_index_label, read_matte
 from .labeled_files import FilePair, LabeledFiles, read_names
 

@@ -11,7 +11,7 @@ import cv2
 from ..fcn_models.voc import voc_palette
 from ..runtime.atomic import atomic_path
 from ..runtime.errors import OutputError
-from ..runtime.palette_png import encode_palette_png
+from ..runtime.images.palette_png import encode_palette_png
 from ..runtime.spec import ImageSize
 from .labeled_image import LabeledImage
 from .synthetic import render_scene

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
+from ..runtime.device import Device
 from ..runtime.errors import ParityError
+from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.overlay import ClassPainter
 from ..runtime.runners._onnxruntime import OnnxRuntimeRunner
-from ..runtime.runners.device import Device
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class

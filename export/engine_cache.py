@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..runtime.engines.manifest import EngineManifest
+from ..runtime.engines.store import EngineStore
+from ..runtime.engines.tensorrt_library import TensorRtLibrary
 from ..runtime.errors import ModelFileError
-from ..runtime.manifest import EngineManifest
+from ..runtime.gpu.gpu import Gpu
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.runners.gpu import Gpu
-from ..runtime.runners.tensorrt_library import TensorRtLibrary
-from ..runtime.store import EngineStore
 from .to_engine import EngineOptions, build_engine, engine_key
 
 Build = Callable[[Path, Path, EngineOptions], object]

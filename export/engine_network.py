@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..runtime.engines.tensorrt_library import TensorRtLibrary, made_or_none
 from ..runtime.errors import EngineBuildError
-from ..runtime.runners.tensorrt_library import TensorRtLibrary, made_or_none
 from ..runtime.runners.tensorrt_messages import MessageLog, make_logger, shorten
 from ..runtime.spec import ImageSize, ModelSpec
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..runtime.engines.tensorrt_library import made_or_none
 from ..runtime.errors import EngineBuildError
-from ..runtime.runners.tensorrt_library import made_or_none
 from ..runtime.spec import Precision
 from .engine_network import ParsedNetwork
 

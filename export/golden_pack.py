@@ -19,11 +19,11 @@ import numpy as np
 
 from ..datasets.synthetic import render_scene
 from ..runtime.atomic import atomic_folder
+from ..runtime.engines.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
 from ..runtime.errors import EngineMismatchError, ModelFileError, OutputError
-from ..runtime.images import read_image, write_image
-from ..runtime.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
+from ..runtime.images.files import read_image, write_image
+from ..runtime.images.palette_png import encode_palette_png
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.palette_png import encode_palette_png
 from ..runtime.segmenter import Segmenter
 from ..runtime.self_test import read_self_test, run_self_test
 from ..runtime.spec import ImageSize, ModelSpec

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.atomic import atomic_path
+from ..runtime.engines.store import timing_dir
+from ..runtime.engines.tensorrt_library import TensorRtLibrary
 from ..runtime.errors import OutputError
-from ..runtime.runners.gpu import Gpu
-from ..runtime.runners.tensorrt_library import TensorRtLibrary
-from ..runtime.store import timing_dir
+from ..runtime.gpu.gpu import Gpu
 
 
 def default_timing_cache(library: TensorRtLibrary, gpu: Gpu) -> Path:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.atomic import check_writable
+from ..runtime.engines.manifest import EngineKey, EngineManifest, file_sha256, write_engine
+from ..runtime.engines.optimization_profile import OptimizationProfile
+from ..runtime.engines.tensorrt_library import Target, TensorRtLibrary, choose_library
 from ..runtime.errors import DeviceError, EngineBuildError
-from ..runtime.manifest import EngineKey, EngineManifest, file_sha256, write_engine
+from ..runtime.gpu.gpu import Gpu, find_gpu
 from ..runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
-from ..runtime.optimization_profile import OptimizationProfile
-from ..runtime.runners.gpu import Gpu, find_gpu
-from ..runtime.runners.tensorrt_library import Target, TensorRtLibrary, choose_library
 from ..runtime.self_test import SELF_TEST_KEY
 from ..runtime.spec import ImageSize
 from .build_progress import BuildProgress, make_monitor, run_interruptibly

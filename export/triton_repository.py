@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from ..runtime.atomic import atomic_path
+from ..runtime.engines.manifest import manifest_path, read_manifest
+from ..runtime.engines.optimization_profile import OptimizationProfile
+from ..runtime.engines.tensorrt_library import Flavor, title
 from ..runtime.errors import ModelFileError, OutputError
-from ..runtime.manifest import manifest_path, read_manifest
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.optimization_profile import OptimizationProfile
 from ..runtime.output_layout import output_layouts
-from ..runtime.runners.tensorrt_library import Flavor, title
 from ..runtime.spec import ImageSize, ModelSpec
 
 TritonBackend = Literal["auto", "python"]

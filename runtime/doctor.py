@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from .engines.tensorrt_library import Flavor, load_flavor, title
 from .errors import FcnrtError
+from .gpu.cuda import cuda_obstacle
+from .gpu.gpu import Gpu, list_gpus, load_driver
 from .runners.cores import usable_cores
-from .runners.cuda import cuda_obstacle
-from .runners.gpu import Gpu, list_gpus, load_driver
-from .runners.tensorrt_library import Flavor, load_flavor, title
 from .runners.tensorrt_provider import INSTALL_LIBRARY, LIBRARY, PROVIDER, find_library
 
 _EXPORT_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")

@@ -13,10 +13,10 @@ from typing_extensions import Self
 
 from .errors import FrameError, InferenceError
 from .frame_check import FrameLike, as_frames, check_out
-from .gpu_array import GpuArray, empty_on_gpu
-from .gpu_frames import as_gpu_frames, check_gpu_out, is_on_gpu, stream_handle
+from .gpu.array import GpuArray, empty_on_gpu
+from .gpu.cuda_driver import DEFAULT_STREAM
+from .gpu.frames import as_gpu_frames, check_gpu_out, is_on_gpu, stream_handle
 from .runners import Backend, Provider, Runner, open_runner
-from .runners.cuda_driver import DEFAULT_STREAM
 from .runners.runner import GpuRunner
 from .spec import ModelSpec, OutputName
 

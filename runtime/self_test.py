@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine_file import is_engine
+from .engines.engine_file import is_engine
+from .engines.manifest import read_manifest
 from .errors import ModelFileError
-from .manifest import read_manifest
 from .onnx_header import read_metadata
 from .pixel_agreement import PixelAgreement
 from .spec import ChannelOrder, ImageSize

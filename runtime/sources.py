@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import SourceError
-from .images import is_image
+from .images.files import is_image
 
 _CAMERA_DEVICES = "/dev/video"
 _CAMERA_FORMAT = "v4l2"

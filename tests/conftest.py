@@ -115,7 +115,7 @@ def cuda_device() -> str:
     """A CUDA device that ONNX Runtime can use. Without one the test is skipped, or fails if FCNRT_REQUIRE_CUDA=1."""
     import onnxruntime
 
-    from fcnrt.runtime.runners.cuda import count_cuda_devices, cuda_obstacle
+    from fcnrt.runtime.gpu.cuda import count_cuda_devices, cuda_obstacle
 
     obstacle = cuda_obstacle(onnxruntime, 0, count_devices=count_cuda_devices)
     if obstacle is not None:

@@ -14,7 +14,7 @@ import pytest
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.demo import demo_model
 from fcnrt.fcn_models.weights import bundled
-from fcnrt.runtime.images import write_image
+from fcnrt.runtime.images.files import write_image
 from fcnrt.runtime.spec import ImageSize
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..datasets.labeled_image import LabeledImage
 from ..fcn_models.voc import VOC_VOID
 from ..runtime.atomic import atomic_path
-from ..runtime.overlay import ClassPainter
+from ..runtime.images.overlay import ClassPainter
 from .module import Round
 
 _VOID_COLOR = (224, 224, 192)  # of PASCAL VOC's label images

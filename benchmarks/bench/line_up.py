@@ -11,7 +11,7 @@ from typing import get_args
 
 from ...export.requirements import require_export_packages
 from ...fcn_models.weights import bundled
-from ...runtime.engine_file import is_engine
+from ...runtime.engines.engine_file import is_engine
 from ...runtime.errors import CheckpointError, DeviceError, FcnrtError, MissingDependencyError, ModelFileError
 from ...runtime.runners import Backend, open_runner
 from .peers import PYTORCH, open_checkpoint

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...runtime.runners.cuda_driver import CudaDriver
-from ...runtime.runners.device import Device
+from ...runtime.device import Device
+from ...runtime.gpu.cuda_driver import CudaDriver
 from ...runtime.spec import ImageSize
 from ..child_process import run_child
 from .recipe import Recipe

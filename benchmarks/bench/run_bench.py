@@ -19,9 +19,9 @@ from ...datasets.synthetic import render_scene
 from ...datasets.voc import VocSegmentation
 from ...fcn_models.voc import VOC_CLASSES, VOC_VOID
 from ...runtime.errors import InferenceError
-from ...runtime.images import write_image
+from ...runtime.images.files import write_image
+from ...runtime.run.segment_images import segment_images
 from ...runtime.runners import Backend
-from ...runtime.segment_images import segment_images
 from ...runtime.spec import ImageSize, ModelSpec
 from ..environment import Environment
 from ..timing import Timing, WarmUp, measure_alternately

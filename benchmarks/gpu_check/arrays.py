@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
-from ...runtime.gpu_array import GpuArray
-from ...runtime.runners.cuda_driver import DEFAULT_STREAM, CudaDriver
+from ...runtime.gpu.array import GpuArray
+from ...runtime.gpu.cuda_driver import DEFAULT_STREAM, CudaDriver
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ModelSpec, OutputName
 from ..report import Outcome, Row

@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", choices=NETWORKS, help="one network (the one of full width takes 0.8 GB)")
     options = parser.parse_args(arguments)
     try:
-        from ...runtime.outputs import make_folder  # imports OpenCV, which the machine with the GPU may lack
+        from ...runtime.run.outputs import make_folder  # imports OpenCV, which the machine with the GPU may lack
 
         make_folder(options.folder)
         for name in (options.only,) if options.only else NETWORKS:

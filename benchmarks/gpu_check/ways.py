@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ...export.to_engine import EngineOptions, build_engine
+from ...runtime.engines.optimization_profile import OptimizationProfile
+from ...runtime.engines.tensorrt_library import load_flavor
 from ...runtime.errors import DeviceError, FcnrtError, MissingDependencyError
-from ...runtime.optimization_profile import OptimizationProfile
+from ...runtime.gpu.cuda import count_cuda_devices, cuda_obstacle
+from ...runtime.gpu.gpu import find_gpu
 from ...runtime.runners import Backend
-from ...runtime.runners.cuda import count_cuda_devices, cuda_obstacle
-from ...runtime.runners.gpu import find_gpu
-from ...runtime.runners.tensorrt_library import load_flavor
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import Precision
 from ..device_timing import Arithmetic, allow_tf32

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...export.engine_network import parse_onnx
 from ...export.memory_estimate import estimate_memory
+from ...runtime.engines.tensorrt_library import TensorRtLibrary
 from ...runtime.errors import EngineBuildError
-from ...runtime.runners.tensorrt_library import TensorRtLibrary
 from ...runtime.spec import ImageSize
 from ..report import Outcome, Row
 

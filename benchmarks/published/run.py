@@ -221,7 +221,7 @@ def _self_test(setup: Setup, folder: Path) -> list[Row]:
 
 
 def _engine_memory(setup: Setup, folder: Path) -> list[Row]:
-    from ...runtime.runners.tensorrt_library import load_flavor
+    from ...runtime.engines.tensorrt_library import load_flavor
     from .engine_memory import measure_engine_memory
 
     try:

@@ -11,7 +11,7 @@ from ...datasets.voc import VocSegmentation
 from ...export.sample_frames import sample_frame
 from ...fcn_models.voc import VOC_CLASSES
 from ...runtime.errors import DatasetError, SourceError
-from ...runtime.images import read_image
+from ...runtime.images.files import read_image
 from ...runtime.sources import ImageSource, find_source
 from ...runtime.spec import ImageSize
 from .parity import ParityFrame

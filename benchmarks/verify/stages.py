@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ...export.compare import open_for_comparison
 from ...export.to_onnx import export_onnx
 from ...fcn_models.checkpoint import Checkpoint
-from ...runtime.engine_file import is_engine
+from ...runtime.engines.engine_file import is_engine
+from ...runtime.engines.manifest import onnx_path, read_manifest
 from ...runtime.errors import ParityError
-from ...runtime.manifest import onnx_path, read_manifest
 from ...runtime.runners import Backend
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ImageSize

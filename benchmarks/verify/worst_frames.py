@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.overlay import ClassPainter
+from ...runtime.images.overlay import ClassPainter
 from .hop import BadFrame
 
 FAULT_COLOUR = (226, 45, 45)

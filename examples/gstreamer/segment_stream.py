@@ -24,7 +24,7 @@ from gi.repository import Gst, GstApp, GstVideo  # noqa: E402, F401  (GstApp giv
 
 from fcnrt import Segmenter  # noqa: E402
 from fcnrt.runtime.errors import FcnrtError  # noqa: E402
-from fcnrt.runtime.overlay import ClassPainter  # noqa: E402
+from fcnrt.runtime.images.overlay import ClassPainter  # noqa: E402
 
 
 class StreamError(Exception):

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import Device
+from ..engines.store import remove_folder
 from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError, OutputError
+from ..gpu.cuda import PROVIDER as CUDA_PROVIDER
+from ..gpu.cuda import count_cuda_devices, cuda_obstacle, require_cuda
+from ..gpu.cuda_driver import CudaDriver
 from ..onnx_header import read_onnx_header
 from ..output_layout import output_layouts
 from ..spec import ModelSpec, OutputName
-from ..store import remove_folder
 from .cores import usable_cores
-from .cuda import PROVIDER as CUDA_PROVIDER
-from .cuda import count_cuda_devices, cuda_obstacle, require_cuda
-from .cuda_driver import CudaDriver
-from .device import Device
 from .optimized_graph import optimized_graph
 
 if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
-    from ..gpu_array import GpuArray
+    from ..gpu.array import GpuArray
 
 _CUDA_OPTIONS = {
     # The default searches all algorithms again for every new frame size: seconds per size.

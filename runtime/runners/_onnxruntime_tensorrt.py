@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import Device
+from ..engines.manifest import file_sha256
+from ..engines.optimization_profile import DEFAULT_PROFILE
+from ..engines.store import PROVIDER_SUFFIX, EngineStore, remove_folder
 from ..errors import DeviceError, FrameError, OutputError
-from ..manifest import file_sha256
+from ..gpu.cuda import count_cuda_devices
+from ..gpu.gpu import Gpu, find_gpu
 from ..onnx_header import read_onnx_header
-from ..optimization_profile import DEFAULT_PROFILE
 from ..spec import ImageSize, OutputName
-from ..store import PROVIDER_SUFFIX, EngineStore, remove_folder
 from ._onnxruntime import OnnxRuntimeRunner, import_onnxruntime, session_options, shorten
-from .cuda import count_cuda_devices
-from .device import Device
-from .gpu import Gpu, find_gpu
 from .tensorrt_provider import PROVIDER, require_tensorrt_provider
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..gpu_array import GpuArray
+    from ..gpu.array import GpuArray
 
 
 class TensorRtProviderRunner(OnnxRuntimeRunner):

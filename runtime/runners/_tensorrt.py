@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import Device
+from ..engines.manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
+from ..engines.optimization_profile import OptimizationProfile
+from ..engines.store import kernel_dir
+from ..engines.tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
 from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError, OutputError
-from ..manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
-from ..optimization_profile import OptimizationProfile
+from ..gpu.cuda_driver import CudaDriver
+from ..gpu.device_memory import DeviceMemory, Stream, open_device_memory
+from ..gpu.gpu import Gpu, find_gpu
 from ..output_layout import output_layouts
 from ..spec import ImageSize, OutputName
-from ..store import kernel_dir
-from .cuda_driver import CudaDriver
-from .device import Device
-from .device_memory import DeviceMemory, Stream, open_device_memory
 from .engine_lane import Lane, ProfileContext, make_lanes
-from .gpu import Gpu, find_gpu
 from .kernel_cache import KernelCache
-from .tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
 from .tensorrt_messages import MessageLog, make_logger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..gpu_array import GpuArray
+    from ..gpu.array import GpuArray
 
 _LANES = 2  # the copies of one batch run beside the computation of another
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engines.optimization_profile import OptimizationProfile
 from ..errors import InferenceError
-from ..optimization_profile import OptimizationProfile
+from ..gpu.device_memory import DeviceMemory, Stream
 from ..output_layout import OutputLayout
 from ..spec import OutputName
-from .device_memory import DeviceMemory, Stream
 from .tensorrt_messages import MessageLog
 
 if TYPE_CHECKING:

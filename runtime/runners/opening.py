@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
-from ..engine_file import is_engine
+from ..device import Device
+from ..engines.engine_file import is_engine
 from ..errors import ModelFileError
-from .device import Device
 from .runner import Runner
 
 Backend = Literal["onnxruntime", "tensorrt"]

@@ -21,9 +21,9 @@ from typing import Any
 
 from ..atomic import atomic_folder
 from ..cache import cache_dir
+from ..engines.store import EngineStore, remove_folder
 from ..errors import OutputError
 from ..onnx_header import read_metadata
-from ..store import EngineStore, remove_folder
 
 _LARGE = 64 << 20  # bytes of a file from which on it pays
 _GRAPH, _WEIGHTS, _MADE_FROM = "graph.onnx", "weights.bin", "made_from.json"

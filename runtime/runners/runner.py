@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..gpu_array import GpuArray
+    from ..gpu.array import GpuArray
+    from ..gpu.cuda_driver import CudaDriver
     from ..spec import ModelSpec, OutputName
-    from .cuda_driver import CudaDriver
 
 
 class Runner(Protocol):

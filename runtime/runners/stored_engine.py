@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ..device import Device
+from ..engines.manifest import EngineManifest, check_machine, file_sha256
+from ..engines.store import EngineStore
+from ..engines.tensorrt_library import TensorRtLibrary, choose_library
 from ..errors import EngineMismatchError, ModelFileError
-from ..manifest import EngineManifest, check_machine, file_sha256
+from ..gpu.gpu import Gpu, require_gpu
 from ..onnx_header import read_onnx_header
-from ..store import EngineStore
-from .device import Device
-from .gpu import Gpu, require_gpu
-from .tensorrt_library import TensorRtLibrary, choose_library
 
 
 def find_stored_engine(

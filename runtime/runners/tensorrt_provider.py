@@ -8,9 +8,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from ..device import Device
 from ..errors import DeviceError
-from .cuda import cuda_obstacle
-from .device import Device
+from ..gpu.cuda import cuda_obstacle
 
 PROVIDER = "TensorrtExecutionProvider"
 """ONNX Runtime's name for it."""

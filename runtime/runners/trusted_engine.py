@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from ..device import Device
+from ..engines.manifest import EngineKey, EngineManifest, file_sha256, manifest_path, read_manifest, write_manifest
 from ..errors import EngineMismatchError
-from ..manifest import EngineKey, EngineManifest, file_sha256, manifest_path, read_manifest, write_manifest
 from ..onnx_header import read_metadata, read_onnx_header
 from ..self_test import SELF_TEST_KEY
 from ._tensorrt import Machine, TensorRtRunner, find_machine
-from .device import Device
 
 
 def trust_engine(path: Path, *, device: str = "auto", machine: Machine | None = None) -> Path | None:

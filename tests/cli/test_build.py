@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fcnrt.cli import build as command
-from fcnrt.runtime.manifest import read_manifest
-from fcnrt.runtime.runners.tensorrt_library import Target
+from fcnrt.runtime.engines.manifest import read_manifest
+from fcnrt.runtime.engines.tensorrt_library import Target
 
 
 def test_builds_and_reports(fcnrt, tensorrt_rtx, tiny_model: Path, tmp_path: Path) -> None:

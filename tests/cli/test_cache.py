@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from fcnrt.export.engine_cache import cached_engine
-from fcnrt.runtime.runners.gpu import find_gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.gpu.gpu import find_gpu
 
 
 @pytest.fixture(autouse=True)

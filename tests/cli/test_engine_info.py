@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, manifest_path, write_engine
-from fcnrt.runtime.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, manifest_path, write_engine
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.spec import ModelSpec
 
 

@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 
 from fcnrt.cli import export as command
+from fcnrt.runtime.engines.manifest import read_manifest
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import MissingDependencyError
-from fcnrt.runtime.manifest import read_manifest
-from fcnrt.runtime.runners.gpu import Gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.gpu.gpu import Gpu
 from fcnrt.runtime.spec import Precision
 
 

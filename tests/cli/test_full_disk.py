@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcnrt.runtime.images import write_image
+from fcnrt.runtime.images.files import write_image
 
 MakeVideo = Callable[..., Path]
 

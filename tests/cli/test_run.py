@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from fcnrt.cli.run import _OPACITY, BackendName, ProviderName, SaveName
-from fcnrt.runtime.images import read_image, write_image
+from fcnrt.runtime.images.files import read_image, write_image
 from fcnrt.runtime.opacity import DEFAULT_OPACITY
-from fcnrt.runtime.outputs import Save
+from fcnrt.runtime.run.outputs import Save
 from fcnrt.runtime.runners import Backend, Provider
 from fcnrt.runtime.spec import ImageSize
 

@@ -16,7 +16,7 @@ from fcnrt.datasets.sbd import sbd_train
 from fcnrt.datasets.survey import count_labels
 from fcnrt.fcn_models.voc import VOC_CLASSES
 from fcnrt.runtime.errors import DatasetError
-from fcnrt.runtime.images import read_image
+from fcnrt.runtime.images.files import read_image
 
 LABEL = np.array([[0, 1, 1], [0, 255, 2]], np.uint8)
 

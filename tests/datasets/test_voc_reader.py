@@ -12,7 +12,7 @@ from PIL import Image
 from fcnrt.datasets.voc import VocSegmentation
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import DatasetError, MissingDependencyError
-from fcnrt.runtime.palette_png import encode_palette_png
+from fcnrt.runtime.images.palette_png import encode_palette_png
 
 LABEL = np.array([[0, 1, 20, 255], [0, 0, 15, 15], [255, 7, 7, 0]], np.uint8)
 

@@ -11,7 +11,7 @@ from fcnrt.export import demo
 from fcnrt.export.demo import demo_model
 from fcnrt.export.requirements import require_export_packages
 from fcnrt.runtime.errors import MissingDependencyError, OutputError
-from fcnrt.runtime.images import write_image
+from fcnrt.runtime.images.files import write_image
 from fcnrt.runtime.onnx_header import read_onnx_header
 
 

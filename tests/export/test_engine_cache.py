@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from fcnrt.export.engine_cache import cached_engine, explain
+from fcnrt.runtime.engines.manifest import read_manifest, read_plan
+from fcnrt.runtime.engines.store import EngineStore
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import ModelFileError
-from fcnrt.runtime.manifest import read_manifest, read_plan
-from fcnrt.runtime.runners.gpu import Gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
-from fcnrt.runtime.store import EngineStore
+from fcnrt.runtime.gpu.gpu import Gpu
 
 Machine = tuple[TensorRtLibrary, Gpu | None]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from fcnrt.export.golden_pack import write_pack
+from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, read_manifest, read_plan, write_engine
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import EngineMismatchError, ModelFileError, OutputError, SourceError
-from fcnrt.runtime.images import read_image, write_image
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, read_manifest, read_plan, write_engine
-from fcnrt.runtime.optimization_profile import OptimizationProfile
+from fcnrt.runtime.images.files import read_image, write_image
 from fcnrt.runtime.self_test import SELF_TEST_KEY, GoldenFrame, SelfTest, golden_frame
 from fcnrt.runtime.spec import METADATA_KEY, ImageSize, ModelSpec
 

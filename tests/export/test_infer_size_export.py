@@ -15,8 +15,8 @@ from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.infer_size import at_infer_size
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
-from fcnrt.runtime.optimization_profile import OptimizationProfile
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 

@@ -22,10 +22,10 @@ from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
 from fcnrt.fcn_models.registry import NETWORKS, build
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import ParityError
 from fcnrt.runtime.onnx_header import read_onnx_header
-from fcnrt.runtime.optimization_profile import OptimizationProfile
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.self_test import read_self_test
 from fcnrt.runtime.spec import ImageSize, Precision

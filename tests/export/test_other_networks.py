@@ -22,8 +22,8 @@ from fcnrt.fcn_models.network import Network, NetworkConfig
 from fcnrt.fcn_models.registry import NETWORKS, build
 from fcnrt.fcn_models.upsampling import bilinear_kernel
 from fcnrt.fcn_models.voc import voc_palette
-from fcnrt.runtime.optimization_profile import OptimizationProfile
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import Precision
 

@@ -20,12 +20,12 @@ from fcnrt.export.sample_frames import sample_frame
 from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.fcn import FCNConfig
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import ParityError
+from fcnrt.runtime.images.overlay import ClassPainter
 from fcnrt.runtime.onnx_header import read_onnx_header
 from fcnrt.runtime.opacity import DEFAULT_OPACITY
-from fcnrt.runtime.optimization_profile import OptimizationProfile
-from fcnrt.runtime.overlay import ClassPainter
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ChannelOrder, ImageSize, Precision
 

@@ -16,8 +16,8 @@ from fcnrt.export import quantize_search
 from fcnrt.export.engine_network import count_convolutions, parse_onnx, planned_convolutions
 from fcnrt.export.quantize import as_tensorrt_reads, calibrate, open_graph, quantizable_layers, quantize
 from fcnrt.export.to_onnx import ExportResult, export_onnx
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import EngineBuildError, ParityError
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fcnrt.export.timing_cache import default_timing_cache, load_timing_cache, save_timing_cache
-from fcnrt.runtime.runners.gpu import Gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.gpu.gpu import Gpu
 
 
 class FakeCache:

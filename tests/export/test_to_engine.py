@@ -26,12 +26,12 @@ from fcnrt.export.engine_network import parse_onnx, planned_convolutions
 from fcnrt.export.memory_estimate import estimate_memory
 from fcnrt.export.to_engine import EngineOptions, EnginePlan, build_engine
 from fcnrt.export.to_onnx import export_onnx
+from fcnrt.runtime.engines.manifest import read_manifest, read_plan
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
+from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import DeviceError, EngineBuildError, ModelFileError, OutputError
-from fcnrt.runtime.manifest import read_manifest, read_plan
+from fcnrt.runtime.gpu.gpu import Gpu
 from fcnrt.runtime.onnx_header import read_onnx_header
-from fcnrt.runtime.optimization_profile import OptimizationProfile
-from fcnrt.runtime.runners.gpu import Gpu
-from fcnrt.runtime.runners.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.runners.tensorrt_messages import MessageLog
 from fcnrt.runtime.spec import METADATA_KEY, ImageSize
 

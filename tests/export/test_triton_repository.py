@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fcnrt.export.triton_repository import write_triton_repository
+from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engine
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import EngineMismatchError, ModelFileError, OutputError
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
-from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec
 
 WriteTinyModel = Callable[..., Path]

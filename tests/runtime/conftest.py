@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fcnrt.runtime.runners.cuda_driver import CudaDriver
+from fcnrt.runtime.gpu.cuda_driver import CudaDriver
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ModelSpec, OutputName
 

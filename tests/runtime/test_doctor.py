@@ -7,7 +7,7 @@ import pytest
 
 from fcnrt.runtime import doctor
 from fcnrt.runtime.doctor import Finding, examine
-from fcnrt.runtime.runners.gpu import Gpu
+from fcnrt.runtime.gpu.gpu import Gpu
 
 L4 = Gpu("NVIDIA L4", "8.9", 24 << 30)
 H200 = Gpu("NVIDIA H200", "9.0", 141 << 30)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcnrt.runtime import dlpack
+from fcnrt.runtime.gpu import dlpack
 from fcnrt.runtime.segmenter import Segmenter
 
 _CALLS = 10_000

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
+from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engine
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import ModelFileError
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
-from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.self_test import (
     SELF_TEST_KEY,

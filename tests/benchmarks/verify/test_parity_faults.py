@@ -26,7 +26,7 @@ from fcnrt.fcn_models.fcn import Align, FCNConfig
 from fcnrt.fcn_models.network import NetworkConfig
 from fcnrt.fcn_models.registry import build
 from fcnrt.runtime.errors import InferenceError
-from fcnrt.runtime.images import write_image
+from fcnrt.runtime.images.files import write_image
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize, ModelSpec
 

@@ -15,9 +15,9 @@ from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.voc import VOC_CLASSES
+from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engine
+from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import DatasetError, ParityError, SourceError
-from fcnrt.runtime.manifest import EngineKey, EngineManifest, write_engine
-from fcnrt.runtime.optimization_profile import OptimizationProfile
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 

@@ -1,0 +1,1 @@
+"""TensorRT engines as files: what they were built for, and where they are kept."""

@@ -1,0 +1,1 @@
+"""GPUs: finding them, their memory, and frames that are there already."""

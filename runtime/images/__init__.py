@@ -1,0 +1,1 @@
+"""Pictures: files, colours, overlays and reports."""

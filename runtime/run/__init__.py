@@ -1,0 +1,1 @@
+"""What is behind `fcnrt run`: sources segmented one after the other, results written."""

@@ -1,0 +1,1 @@
+"""Video files and streams: reading, painting, writing."""

@@ -1,0 +1,74 @@
+"""Opening videos, cameras and streams, and saying why one could not be opened."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+
+from ..errors import SourceError
+from ..sources import VideoSource
+from ..truncation import is_truncated
+
+
+def is_file_truncated(path: Path) -> bool:
+    """Whether the file was cut off.
+
+    Raises:
+        SourceError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return is_truncated(file)
+    except OSError as exc:
+        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
+def open_video(source: VideoSource, *, timeout_s: float, truncated: bool) -> av.container.InputContainer:
+    """The opened video.
+
+    Args:
+        source: The video, camera or stream.
+        timeout_s: Seconds to wait for a stream to answer, and later for its next piece.
+        truncated: Whether it is a file that was cut off.
+
+    Raises:
+        SourceError: If it cannot be opened; the message says why.
+    """
+    # Packets of RTSP over UDP get lost, and firewalls drop them.
+    options = {"rtsp_transport": "tcp"} if source.address.lower().startswith("rtsp") else {}
+    timeout = timeout_s if source.path is None else None
+    start = time.monotonic()
+    try:
+        return av.open(source.address, format=source.device_format, options=options, timeout=timeout)
+    except (av.FFmpegError, ValueError) as exc:
+        if source.path is None:
+            # FFmpeg's RTSP reader gives other errors than the others when its time is over.
+            timed_out = time.monotonic() - start >= timeout_s
+            reason = _timeout(timeout_s) if timed_out else why(exc, timeout_s)
+            raise SourceError(f"{source.label}: cannot be opened ({reason})") from exc
+        size = source.path.stat().st_size
+        if size == 0:
+            raise SourceError(f"{source.label}: empty (0 bytes); delete it or fetch it again") from exc
+        if truncated:
+            raise SourceError(
+                f"{source.label}: truncated after {size:,} bytes, before anything that can be shown; "
+                f"delete it or fetch it again"
+            ) from exc
+        if isinstance(exc, av.error.EOFError):
+            raise SourceError(f"{source.label}: ends before its first frame; delete it or fetch it again") from exc
+        raise SourceError(f"{source.label}: neither an image nor a video that can be read") from exc
+
+
+def why(exc: Exception, timeout_s: float) -> str:
+    """What FFmpeg says was wrong, as it goes into a message."""
+    if isinstance(exc, av.error.ExitError):  # FFmpeg was interrupted, which only the timeout does
+        return _timeout(timeout_s)
+    return getattr(exc, "strerror", None) or str(exc)
+
+
+def _timeout(timeout_s: float) -> str:
+    return f"nothing came for {timeout_s:g} seconds"
