@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml
 	-@for release in $(TENSORRT_BINDINGS); do \
 		$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/tensorrt-bindings/$${release##*==} $$release; \
 	done
-	@# Triton's server and client, which want other releases of protobuf and NumPy: for tests/export/test_triton_server.py.
+	@# Triton's server and client, which want other releases of protobuf and NumPy: for tests/export/triton/test_server.py.
 	-@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/triton $(TRITON) && \
 		$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/triton-numpy "numpy<2"
 	@# Type checkers know packages by their folder's name: this link is the folder `fcnrt`, whatever the clone is called.

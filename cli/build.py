@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from ..export.to_engine import EngineOptions, EnginePlan, EngineResult
+    from ..export.engine.build import EngineOptions, EnginePlan, EngineResult
     from ..runtime.engines.optimization_profile import OptimizationProfile
     from ..runtime.engines.tensorrt_library import TensorRtLibrary
     from ..runtime.gpu.gpu import Gpu
@@ -77,7 +77,7 @@ def build(
     if profile and profile_from is not None:
         raise typer.BadParameter("give --profile or --profile-from, not both")
 
-    from ..export.to_engine import EngineOptions
+    from ..export.engine.build import EngineOptions
 
     profiles = _parse_profiles(profile or [], max_batch)
     if profile_from is not None:
@@ -106,7 +106,7 @@ def build_with_progress(
     stored: bool = False,
 ) -> EngineResult:
     """Build an engine, saying on stderr what is being built, how far it is and what was proven."""
-    from ..export.to_engine import build_engine
+    from ..export.engine.build import build_engine
     from .console import fraction_bar, say
 
     def announce(plan: EnginePlan) -> None:
@@ -180,7 +180,7 @@ def _parse_bytes(text: str | None) -> int | None:
 
 
 def _profiles_from(source: Path, max_batch: int) -> tuple[OptimizationProfile, ...]:
-    from ..export.engine_profiles import profiles_for
+    from ..export.engine.profiles import profiles_for
     from .console import say
 
     profiles = tuple(profiles_for(_sizes(source), max_batch=max_batch))

@@ -50,8 +50,8 @@ def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="File written by fcnrt export.")],
 ) -> None:
     """Say which engine a model would use here, and what is wrong with the other engines of that model."""
-    from ..export.engine_cache import explain as explain_model
-    from ..export.to_engine import choose_machine
+    from ..export.engine.build import choose_machine
+    from ..export.engine.cache import explain as explain_model
     from ..runtime.engines.store import EngineStore
 
     machine = choose_machine("auto")

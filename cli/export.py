@@ -129,7 +129,7 @@ def export(
         raise typer.BadParameter("--triton-backend goes with --triton DIR")
     machine = _choose_machine() if engine else None
     if machine is not None and triton is not None:
-        from ..export.triton_repository import require_servable
+        from ..export.triton.repository import require_servable
 
         require_servable(machine[0].flavor, triton_backend)
     if precision is None:
@@ -201,21 +201,21 @@ def export(
     typer.echo(result.path)
     served = result.path
     if machine is not None:
-        from ..export.to_engine import EngineOptions
+        from ..export.engine.build import EngineOptions
         from .build import build_with_progress
 
         built = build_with_progress(result.path, result.path.with_suffix(".engine"), EngineOptions(), machine=machine)
         typer.echo(built.path)
         served = built.path
     if triton is not None:
-        from ..export.triton_repository import write_triton_repository
+        from ..export.triton.repository import write_triton_repository
 
         typer.echo(write_triton_repository(served, triton, name=result.path.stem, backend=triton_backend))
 
 
 def _choose_machine() -> tuple[TensorRtLibrary, Gpu | None]:
     """The TensorRT to build with: asked for before the slow part, so that a missing one is named at once."""
-    from ..export.to_engine import choose_machine
+    from ..export.engine.build import choose_machine
 
     return choose_machine("auto")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..export.golden_pack import GoldenPack
+    from ..export.pack.golden_pack import GoldenPack
 
 
 def pack(
@@ -40,7 +40,7 @@ def pack(
     The folder holds the model, its classes and colours as a C++ header and as a table, test frames with the class maps
     to expect, checksums, and ten lines of instructions.
     """
-    from ..export.golden_pack import write_pack
+    from ..export.pack.golden_pack import write_pack
     from .console import say, status
 
     folder = output or Path(f"{model.stem}.fcnrt")

@@ -179,8 +179,8 @@ def _open_segmenter(
 
 def _engine_for(model: Path, device: str, *, may_build: bool) -> Path:
     """The engine of an exported model in the user's cache; built on first use."""
-    from ..export.engine_cache import cached_engine
-    from ..export.to_engine import choose_machine
+    from ..export.engine.build import choose_machine
+    from ..export.engine.cache import cached_engine
     from ..runtime.device import Device
     from ..runtime.gpu.gpu import require_gpu
     from .build import build_with_progress

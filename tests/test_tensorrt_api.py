@@ -22,12 +22,12 @@ BINDINGS = Path(sys.prefix) / "tensorrt-bindings"
 RELEASES = ["10.0.1", "10.13.3.9", "11.4.0.106"]
 
 FILES = [
-    "export/build_progress.py",
-    "export/engine_network.py",
-    "export/engine_proof.py",
-    "export/memory_estimate.py",
-    "export/timing_cache.py",
-    "export/to_engine.py",
+    "export/engine/progress.py",
+    "export/engine/network.py",
+    "export/engine/proof.py",
+    "export/engine/memory_estimate.py",
+    "export/engine/timing_cache.py",
+    "export/engine/build.py",
     "runtime/runners/_tensorrt.py",
     "runtime/runners/engine_lane.py",
     "runtime/runners/kernel_cache.py",
@@ -69,7 +69,7 @@ OVERRIDDEN = {
 
 # Names of the same kind that stand for something of ours in one place.
 OURS = {
-    "export/engine_proof.py": {"layer.get", "tensor.get"},  # JSON
+    "export/engine/proof.py": {"layer.get", "tensor.get"},  # JSON
     "runtime/runners/_tensorrt.py": {"image.address", "image.shape"},  # arrays on the GPU
     "runtime/runners/engine_lane.py": {"context.profile"},
 }

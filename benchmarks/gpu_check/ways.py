@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ...export.to_engine import EngineOptions, build_engine
+from ...export.engine.build import EngineOptions, build_engine
 from ...runtime.engines.optimization_profile import OptimizationProfile
 from ...runtime.engines.tensorrt_library import load_flavor
 from ...runtime.errors import DeviceError, FcnrtError, MissingDependencyError

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...export.engine_network import parse_onnx
-from ...export.memory_estimate import estimate_memory
+from ...export.engine.memory_estimate import estimate_memory
+from ...export.engine.network import parse_onnx
 from ...runtime.engines.tensorrt_library import TensorRtLibrary
 from ...runtime.errors import EngineBuildError
 from ...runtime.spec import ImageSize

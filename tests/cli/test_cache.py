@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fcnrt.export.engine_cache import cached_engine
+from fcnrt.export.engine.cache import cached_engine
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.gpu.gpu import find_gpu
 

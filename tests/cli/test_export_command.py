@@ -11,7 +11,7 @@ import torch
 from fcnrt.cli import export as command
 from fcnrt.cli import loading
 from fcnrt.export.to_onnx import DEFAULT_OPSET, OPSETS
-from fcnrt.export.triton_repository import TritonBackend
+from fcnrt.export.triton.repository import TritonBackend
 from fcnrt.fcn_models.checkpoint import save_checkpoint
 from fcnrt.fcn_models.fcn import FCN, Align, FCNConfig
 from fcnrt.fcn_models.published import PUBLISHED

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fcnrt.export.demo import demo_model
-from fcnrt.export.golden_pack import write_pack
+from fcnrt.export.pack.golden_pack import write_pack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Not optimised: what takes time here is the compiler, not the programs.

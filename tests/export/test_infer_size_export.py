@@ -10,8 +10,8 @@ import pytest
 from fcnrt.benchmarks.verify.stages import open_deployment
 from fcnrt.datasets.calibration import CalibrationData
 from fcnrt.datasets.synthetic import render_scene
+from fcnrt.export.engine.build import EngineOptions, build_engine
 from fcnrt.export.reference import reference_logits
-from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.infer_size import at_infer_size
 from fcnrt.fcn_models.preprocessing import PREPROCESSING

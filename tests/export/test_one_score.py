@@ -17,7 +17,7 @@ from fcnrt.benchmarks.usual_route import UsualRoute, export_usual_route
 from fcnrt.datasets.calibration import drawn_calibration
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export import quantize_search
-from fcnrt.export.to_engine import EngineOptions, build_engine
+from fcnrt.export.engine.build import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.preprocessing import PREPROCESSING

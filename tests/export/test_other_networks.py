@@ -14,8 +14,8 @@ import torch
 from onnx import TensorProto
 from torch import nn
 
+from fcnrt.export.engine.build import EngineOptions, build_engine
 from fcnrt.export.lowering import without_batch_norm
-from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import ExportResult, export_onnx
 from fcnrt.fcn_models.checkpoint import Checkpoint
 from fcnrt.fcn_models.network import Network, NetworkConfig

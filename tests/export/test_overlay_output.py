@@ -15,9 +15,9 @@ from onnx import TensorProto
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.datasets.calibration import CalibrationData, drawn_calibration
 from fcnrt.export import quantize_search
+from fcnrt.export.engine.build import EngineOptions, build_engine
 from fcnrt.export.painting import OverlayPainting
 from fcnrt.export.sample_frames import sample_frame
-from fcnrt.export.to_engine import EngineOptions, build_engine
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from fcnrt.datasets.calibration import CalibrationData
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export import quantize_search
-from fcnrt.export.engine_network import count_convolutions, parse_onnx, planned_convolutions
+from fcnrt.export.engine.network import count_convolutions, parse_onnx, planned_convolutions
 from fcnrt.export.quantize import as_tensorrt_reads, calibrate, open_graph, quantizable_layers, quantize
 from fcnrt.export.to_onnx import ExportResult, export_onnx
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.synthetic import render_scene
-from ..runtime.atomic import atomic_folder
-from ..runtime.engines.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
-from ..runtime.errors import EngineMismatchError, ModelFileError, OutputError
-from ..runtime.images.files import read_image, write_image
-from ..runtime.images.palette_png import encode_palette_png
-from ..runtime.onnx_header import read_onnx_header
-from ..runtime.segmenter import Segmenter
-from ..runtime.self_test import read_self_test, run_self_test
-from ..runtime.spec import ImageSize, ModelSpec
+from ...datasets.synthetic import render_scene
+from ...runtime.atomic import atomic_folder
+from ...runtime.engines.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
+from ...runtime.errors import EngineMismatchError, ModelFileError, OutputError
+from ...runtime.images.files import read_image, write_image
+from ...runtime.images.palette_png import encode_palette_png
+from ...runtime.onnx_header import read_onnx_header
+from ...runtime.segmenter import Segmenter
+from ...runtime.self_test import read_self_test, run_self_test
+from ...runtime.spec import ImageSize, ModelSpec
 from .cpp_header import render_cpp_header
-from .pack_readme import render_pack_readme
+from .readme import render_pack_readme
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

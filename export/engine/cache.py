@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..runtime.engines.manifest import EngineManifest
-from ..runtime.engines.store import EngineStore
-from ..runtime.engines.tensorrt_library import TensorRtLibrary
-from ..runtime.errors import ModelFileError
-from ..runtime.gpu.gpu import Gpu
-from ..runtime.onnx_header import read_onnx_header
-from .to_engine import EngineOptions, build_engine, engine_key
+from ...runtime.engines.manifest import EngineManifest
+from ...runtime.engines.store import EngineStore
+from ...runtime.engines.tensorrt_library import TensorRtLibrary
+from ...runtime.errors import ModelFileError
+from ...runtime.gpu.gpu import Gpu
+from ...runtime.onnx_header import read_onnx_header
+from .build import EngineOptions, build_engine, engine_key
 
 Build = Callable[[Path, Path, EngineOptions], object]
 

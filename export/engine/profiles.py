@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ..runtime.engines.optimization_profile import DEFAULT_PROFILE, OptimizationProfile
-from ..runtime.spec import ImageSize
+from ...runtime.engines.optimization_profile import DEFAULT_PROFILE, OptimizationProfile
+from ...runtime.spec import ImageSize
 
 _LARGEST = (DEFAULT_PROFILE.max, ImageSize(720, 1280), ImageSize(512, 512))  # largest first
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.export.timing_cache import default_timing_cache, load_timing_cache, save_timing_cache
+from fcnrt.export.engine.timing_cache import default_timing_cache, load_timing_cache, save_timing_cache
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.gpu.gpu import Gpu
 

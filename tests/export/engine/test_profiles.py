@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fcnrt.export.engine_profiles import default_profile, profiles_for
+from fcnrt.export.engine.profiles import default_profile, profiles_for
 from fcnrt.runtime.spec import ImageSize
 
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..runtime.engines.tensorrt_library import made_or_none
-from ..runtime.errors import EngineBuildError
-from ..runtime.spec import Precision
-from .engine_network import ParsedNetwork
+from ...runtime.engines.tensorrt_library import made_or_none
+from ...runtime.errors import EngineBuildError
+from ...runtime.spec import Precision
+from .network import ParsedNetwork
 
 
 def describe_layers(parsed: ParsedNetwork, plan: Any) -> list[dict[str, Any]] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fcnrt.export.engine_cache import cached_engine, explain
+from fcnrt.export.engine.cache import cached_engine, explain
 from fcnrt.runtime.engines.manifest import read_manifest, read_plan
 from fcnrt.runtime.engines.store import EngineStore
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..runtime.output_layout import output_layouts
-from ..runtime.spec import ModelSpec
+from ...runtime.output_layout import output_layouts
+from ...runtime.spec import ModelSpec
 
 
 def render_pack_readme(spec: ModelSpec, *, model: str, engines: Sequence[str], frame: str, expected_from: str) -> str:

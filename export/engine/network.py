@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.engines.tensorrt_library import TensorRtLibrary, made_or_none
-from ..runtime.errors import EngineBuildError
-from ..runtime.runners.tensorrt_messages import MessageLog, make_logger, shorten
-from ..runtime.spec import ImageSize, ModelSpec
+from ...runtime.engines.tensorrt_library import TensorRtLibrary, made_or_none
+from ...runtime.errors import EngineBuildError
+from ...runtime.runners.tensorrt_messages import MessageLog, make_logger, shorten
+from ...runtime.spec import ImageSize, ModelSpec
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..runtime.atomic import atomic_path
-from ..runtime.engines.store import timing_dir
-from ..runtime.engines.tensorrt_library import TensorRtLibrary
-from ..runtime.errors import OutputError
-from ..runtime.gpu.gpu import Gpu
+from ...runtime.atomic import atomic_path
+from ...runtime.engines.store import timing_dir
+from ...runtime.engines.tensorrt_library import TensorRtLibrary
+from ...runtime.errors import OutputError
+from ...runtime.gpu.gpu import Gpu
 
 
 def default_timing_cache(library: TensorRtLibrary, gpu: Gpu) -> Path:

@@ -11,14 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from ..runtime.atomic import atomic_path
-from ..runtime.engines.manifest import manifest_path, read_manifest
-from ..runtime.engines.optimization_profile import OptimizationProfile
-from ..runtime.engines.tensorrt_library import Flavor, title
-from ..runtime.errors import ModelFileError, OutputError
-from ..runtime.onnx_header import read_onnx_header
-from ..runtime.output_layout import output_layouts
-from ..runtime.spec import ImageSize, ModelSpec
+from ...runtime.atomic import atomic_path
+from ...runtime.engines.manifest import manifest_path, read_manifest
+from ...runtime.engines.optimization_profile import OptimizationProfile
+from ...runtime.engines.tensorrt_library import Flavor, title
+from ...runtime.errors import ModelFileError, OutputError
+from ...runtime.onnx_header import read_onnx_header
+from ...runtime.output_layout import output_layouts
+from ...runtime.spec import ImageSize, ModelSpec
 
 TritonBackend = Literal["auto", "python"]
 
@@ -70,7 +70,7 @@ def write_triton_repository(model: Path, folder: Path, *, name: str, backend: Tr
         spec, profiles = read_onnx_header(model).spec, ()
     files = {_model_file(model, backend): model}
     if backend == "python":
-        files["model.py"] = Path(__file__).with_name("triton_python_model.py")
+        files["model.py"] = Path(__file__).with_name("python_model.py")
         if model.suffix == ".engine":
             files["model.engine.json"] = manifest_path(model)
     config = _render_config(name, spec, profiles, _platform(model, backend))
@@ -85,7 +85,7 @@ def write_triton_repository(model: Path, folder: Path, *, name: str, backend: Tr
         _copy(source, version / file_name)
     for other in _MODEL_FILES - files.keys():  # of a form that it had before; the Python backend would prefer an engine
         (version / other).unlink(missing_ok=True)
-    _copy(Path(__file__).with_name("triton_client.py"), target / "client.py")
+    _copy(Path(__file__).with_name("client.py"), target / "client.py")
     _write(target / "labels.txt", "".join(f"{label}\n" for label in spec.class_names))
     _write(target / "config.pbtxt", config)  # last: with it the model is there
     return target

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fcnrt.export.build_progress import BuildProgress, run_interruptibly
+from fcnrt.export.engine.progress import BuildProgress, run_interruptibly
 
 
 def test_nested_phases_make_one_rising_fraction() -> None:

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 import fcnrt
-from fcnrt.export.triton_repository import write_triton_repository
+from fcnrt.export.triton.repository import write_triton_repository
 
 _PACKAGES = Path(sys.prefix) / "triton"
 _NUMPY_1 = Path(sys.prefix) / "triton-numpy"

@@ -21,10 +21,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from fcnrt.benchmarks.published.engine_memory import counted_activation_bytes
-from fcnrt.export import to_engine
-from fcnrt.export.engine_network import parse_onnx, planned_convolutions
-from fcnrt.export.memory_estimate import estimate_memory
-from fcnrt.export.to_engine import EngineOptions, EnginePlan, build_engine
+from fcnrt.export.engine import build
+from fcnrt.export.engine.build import EngineOptions, EnginePlan, build_engine
+from fcnrt.export.engine.memory_estimate import estimate_memory
+from fcnrt.export.engine.network import parse_onnx, planned_convolutions
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.runtime.engines.manifest import read_manifest, read_plan
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
@@ -231,7 +231,7 @@ def test_kill_in_the_middle_leaves_nothing(library: TensorRtLibrary, tiny_model:
     code = """
 import os, signal, sys
 from pathlib import Path
-from fcnrt.export.to_engine import EngineOptions, build_engine
+from fcnrt.export.engine.build import EngineOptions, build_engine
 build_engine(Path(sys.argv[1]), Path(sys.argv[2]), EngineOptions(target="rtx"),
              on_progress=lambda fraction, phase: os.kill(os.getpid(), signal.SIGKILL))
 """
@@ -321,27 +321,25 @@ def test_tensorrt_that_does_not_start(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_tensorrt_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(to_engine, "find_gpu", lambda index: None)
+    monkeypatch.setattr(build, "find_gpu", lambda index: None)
     monkeypatch.setattr(
-        to_engine, "choose_library", lambda target, gpu_present: TensorRtLibrary("tensorrt", "11.4.0", None)
+        build, "choose_library", lambda target, gpu_present: TensorRtLibrary("tensorrt", "11.4.0", None)
     )
     with pytest.raises(DeviceError, match=r"TensorRT 11\.4\.0 measures kernels on the GPU it builds for"):
-        to_engine.choose_machine("tensorrt")
+        build.choose_machine("tensorrt")
 
 
 def test_tensorrt_builds_for_the_first_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = [Gpu("NVIDIA L4", "8.9", 1), Gpu("NVIDIA L4", "8.9", 2), Gpu("NVIDIA T4", "7.5", 1)]
     library = TensorRtLibrary("tensorrt", "11.4.0", None)
-    monkeypatch.setattr(to_engine, "find_gpu", lambda index=0: gpus[index])
-    monkeypatch.setattr(to_engine, "choose_library", lambda target, gpu_present: library)
-    assert to_engine.choose_machine("auto", 1) == (library, gpus[1])
+    monkeypatch.setattr(build, "find_gpu", lambda index=0: gpus[index])
+    monkeypatch.setattr(build, "choose_library", lambda target, gpu_present: library)
+    assert build.choose_machine("auto", 1) == (library, gpus[1])
     message = r"for the first GPU, here an NVIDIA L4 \(8\.9\), and cuda:2 is an NVIDIA T4 \(7\.5\); make it the first"
     with pytest.raises(DeviceError, match=message):
-        to_engine.choose_machine("auto", 2)
-    monkeypatch.setattr(
-        to_engine, "choose_library", lambda target, gpu_present: replace(library, flavor="tensorrt_rtx")
-    )
-    assert to_engine.choose_machine("auto", 2)[1] == gpus[2]
+        build.choose_machine("auto", 2)
+    monkeypatch.setattr(build, "choose_library", lambda target, gpu_present: replace(library, flavor="tensorrt_rtx"))
+    assert build.choose_machine("auto", 2)[1] == gpus[2]
 
 
 @pytest.mark.parametrize(

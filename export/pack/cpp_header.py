@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runtime.spec import ModelSpec
+from ...runtime.spec import ModelSpec
 
 
 def render_cpp_header(spec: ModelSpec, model_name: str) -> str:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..runtime.spec import ImageSize
-from .engine_network import ParsedNetwork, input_size
+from ...runtime.spec import ImageSize
+from .network import ParsedNetwork, input_size
 
 _BYTES = {
     "FLOAT": 4, "HALF": 2, "BF16": 2, "INT8": 1, "INT32": 4, "INT64": 8, "BOOL": 1, "UINT8": 1, "FP8": 1,

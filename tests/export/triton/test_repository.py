@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fcnrt.export.triton_repository import write_triton_repository
+from fcnrt.export.triton.repository import write_triton_repository
 from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engine
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import EngineMismatchError, ModelFileError, OutputError

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.atomic import check_writable
-from ..runtime.engines.manifest import EngineKey, EngineManifest, file_sha256, write_engine
-from ..runtime.engines.optimization_profile import OptimizationProfile
-from ..runtime.engines.tensorrt_library import Target, TensorRtLibrary, choose_library
-from ..runtime.errors import DeviceError, EngineBuildError
-from ..runtime.gpu.gpu import Gpu, find_gpu
-from ..runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
-from ..runtime.self_test import SELF_TEST_KEY
-from ..runtime.spec import ImageSize
-from .build_progress import BuildProgress, make_monitor, run_interruptibly
-from .engine_network import ParsedNetwork, count_convolutions, parse_onnx, planned_convolutions
-from .engine_profiles import default_profile
-from .engine_proof import check_precision, describe_layers
+from ...runtime.atomic import check_writable
+from ...runtime.engines.manifest import EngineKey, EngineManifest, file_sha256, write_engine
+from ...runtime.engines.optimization_profile import OptimizationProfile
+from ...runtime.engines.tensorrt_library import Target, TensorRtLibrary, choose_library
+from ...runtime.errors import DeviceError, EngineBuildError
+from ...runtime.gpu.gpu import Gpu, find_gpu
+from ...runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
+from ...runtime.self_test import SELF_TEST_KEY
+from ...runtime.spec import ImageSize
 from .memory_estimate import MemoryEstimate, estimate_memory
+from .network import ParsedNetwork, count_convolutions, parse_onnx, planned_convolutions
+from .profiles import default_profile
+from .progress import BuildProgress, make_monitor, run_interruptibly
+from .proof import check_precision, describe_layers
 from .timing_cache import default_timing_cache, load_timing_cache, save_timing_cache
 
 # The driver, the CUDA context and TensorRT's scratch memory want their share.

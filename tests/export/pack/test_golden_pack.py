@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcnrt.export.golden_pack import write_pack
+from fcnrt.export.pack.golden_pack import write_pack
 from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, read_manifest, read_plan, write_engine
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import EngineMismatchError, ModelFileError, OutputError, SourceError
@@ -208,7 +208,7 @@ import sys
 from pathlib import Path
 for name in ("torch", "torchvision", "onnx", "onnxscript", "safetensors"):
     sys.modules[name] = None
-from fcnrt.export.golden_pack import write_pack
+from fcnrt.export.pack.golden_pack import write_pack
 write_pack(Path(sys.argv[1]), Path(sys.argv[2]))
 """
     done = subprocess.run(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fcnrt.export.engine_proof import check_precision
+from fcnrt.export.engine.proof import check_precision
 from fcnrt.runtime.errors import EngineBuildError
 
 

@@ -1,0 +1,1 @@
+"""Folders for whoever builds a model into a product."""
