@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 TENSORRT_BINDINGS := tensorrt_cu12_bindings==10.0.1 tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings==11.4.0.106
 TRITON := nvidia-pytriton tritonclient grpcio "protobuf<7" python-rapidjson
 
@@ -10,7 +11,7 @@ TRITON := nvidia-pytriton tritonclient grpcio "protobuf<7" python-rapidjson
 
 help:
 	@echo "make demo       segment a short video with an exported FCN-8s; results under out/"
-	@echo "make test       the tests"
+	@echo "make test       the tests, in two processes (WORKERS=N for more; 1.5 GB each)"
 	@echo "make check      format, lint, types, import layers, tests"
 	@echo "make benchmark  speed and memory on this machine, into benchmarks/results/"
 	@echo "make gpu-check  everything that needs a GPU, with this machine's own Python: nothing is installed"
@@ -53,8 +54,9 @@ out/clip-overlay.mp4: out/fcn8s.onnx out/scenes/clip.mp4
 out/still-overlay.png: out/fcn8s.onnx out/still.jpg
 	$(BIN)/fcnrt run out/still.jpg --model out/fcn8s.onnx --output $@
 
+# A file's tests stay in one process: they share networks that were exported once.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: format lint types layers test
 
