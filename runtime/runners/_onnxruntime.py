@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class OnnxRuntimeRunner:
         self.device = str(device)
         self._index = device.index
         self._cuda = cuda
+        self._idle: list[_BoundArrays] = []
 
     @classmethod
     def open(cls, path: Path, *, device: Device | None, threads: int | None) -> OnnxRuntimeRunner:
@@ -92,20 +93,20 @@ class OnnxRuntimeRunner:
         session = self._open_session()
         batch, height, width, _ = frames.shape
         results: dict[OutputName, NDArray[Any]] = {}
-        # Bound buffers are read and written in place: no copy on the CPU, one each way on a CUDA device. The binding
-        # itself holds addresses, so it lives no longer than the arrays, and each call (thread) makes its own.
-        binding = session.io_binding()
-        binding.bind_input("image", "cpu", 0, np.uint8, frames.shape, _address(frames))
         for name in outputs:
-            array: NDArray[Any]
             if name == "class_map" and class_map is not None:
-                array = class_map
+                results[name] = class_map
             else:
                 layout = self._layouts[name]
-                array = np.empty(layout.dims(batch, height, width), layout.dtype)
-            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, _address(array))
-            results[name] = array
-        self._run(session, binding, frames.shape)
+                results[name] = np.empty(layout.dims(batch, height, width), layout.dtype)
+        try:
+            bound = self._idle.pop()
+        except IndexError:  # each call under way has its own
+            bound = _BoundArrays(session, on_cpu=self.device == "cpu")
+        bound.bind(frames, results)
+        self._run(session, bound.binding, frames.shape)
+        if self._session is not None:  # else it was closed meanwhile, and nothing may hold on to its memory
+            self._idle.append(bound)
         return results
 
     def cuda_driver(self) -> CudaDriver:
@@ -138,6 +139,35 @@ class OnnxRuntimeRunner:
     def close(self) -> None:
         """See `Runner.close`; calls under way in other threads still finish, and the memory is freed after them."""
         self._session = None
+        self._idle.clear()
+
+
+class _BoundArrays:
+    """Arrays that a session reads and writes in place: no copy on the CPU, one each way on a CUDA device.
+
+    ONNX Runtime notes addresses and does not keep the arrays. On the CPU, a caller who has one buffer for frames and
+    one for class maps has them bound once: that is half of what a call costs in Python. For a CUDA device a frame is
+    copied when it is bound.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, *, on_cpu: bool) -> None:
+        self.binding = session.io_binding()
+        self._on_cpu = on_cpu
+        self._places: list[tuple[str, int, tuple[int, ...]]] = []
+
+    def bind(self, frames: NDArray[np.uint8], results: Mapping[OutputName, NDArray[Any]]) -> None:
+        """Bind frames and results, unless what is at these addresses is what was bound last."""
+        places = [("image", _address(frames), frames.shape)]
+        places += [(name, _address(array), array.shape) for name, array in results.items()]
+        if self._on_cpu and places == self._places:
+            return
+        self._places = []  # in case it fails half-way
+        self.binding.clear_binding_outputs()
+        (_, address, shape), *_ = places
+        self.binding.bind_input("image", "cpu", 0, np.uint8, shape, address)
+        for (name, address, shape), array in zip(places[1:], results.values(), strict=True):
+            self.binding.bind_output(name, "cpu", 0, array.dtype.type, shape, address)
+        self._places = places
 
 
 def import_onnxruntime(path: Path) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,74 @@ def test_class_map_is_written_into_the_given_buffer(tiny_model: Path) -> None:
     results = open_runner(tiny_model, device="cpu").run(frames, ("class_map",), class_map=buffer)
     assert results["class_map"] is buffer
     np.testing.assert_array_equal(buffer, frames.argmax(axis=-1))
+
+
+def test_buffers_are_bound_once_and_read_every_time(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[str] = []
+    bind = onnxruntime.IOBinding.bind_input
+    monkeypatch.setattr(
+        onnxruntime.IOBinding, "bind_input", lambda self, name, *rest: (bound.append(name), bind(self, name, *rest))
+    )
+    runner = open_runner(tiny_model, device="cpu")
+    buffer, out = np.empty((2, 6, 7, 3), np.uint8), np.empty((2, 6, 7), np.uint8)
+    for seed in range(3):
+        buffer[:] = np.random.default_rng(seed).integers(0, 256, buffer.shape)
+        np.testing.assert_array_equal(
+            runner.run(buffer, ("class_map",), class_map=out)["class_map"], buffer.argmax(axis=-1)
+        )
+    assert bound == ["image"]
+
+
+def test_other_buffers_sizes_and_outputs_are_bound_anew(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> None:
+    runner = open_runner(write_tiny_model(tmp_path / "all.onnx", outputs=("class_map", "confidence")), device="cpu")
+    memory, out = _frames(2, 6, 7), np.empty((2, 6, 7), np.uint8)
+    turned = memory.reshape(2, 7, 6, 3)  # the same address, another shape
+    one = memory[:1]
+    for frames, place, outputs in (
+        (memory, out, ("class_map",)),
+        (turned, out.reshape(2, 7, 6), ("class_map",)),
+        (one, out[1:], ("class_map",)),
+        (memory, out, ("class_map", "confidence")),
+        (memory, out, ("confidence", "class_map")),
+        (memory, out, ("class_map",)),
+        (memory, None, ("class_map",)),
+    ):
+        out.fill(9)
+        results = runner.run(frames, outputs, class_map=place)  # type: ignore[arg-type]
+        assert tuple(results) == outputs
+        np.testing.assert_array_equal(results["class_map"], frames.argmax(axis=-1))
+        if "confidence" in results:
+            np.testing.assert_array_equal(results["confidence"], frames.max(axis=-1))
+
+
+def test_a_call_that_failed_leaves_nothing_bound(tiny_model: Path) -> None:
+    runner = open_runner(tiny_model, device="cpu")
+    frames, out = _frames(1, 4, 5), np.empty((1, 4, 5), np.uint8)
+    for _ in range(2):
+        with pytest.raises(InferenceError, match="ONNX Runtime failed on 1 frame of 4x5"):
+            runner.run(frames, ("class_map",), class_map=np.empty((1, 4, 4), np.uint8))
+        np.testing.assert_array_equal(
+            runner.run(frames, ("class_map",), class_map=out)["class_map"], frames.argmax(axis=-1)
+        )
+
+
+def test_threads_that_share_a_runner_do_not_share_what_is_bound(tiny_model: Path) -> None:
+    runner = open_runner(tiny_model, device="cpu", threads=1)
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        frames, out = _frames(1, 40 + seed, 50), np.empty((1, 40 + seed, 50), np.uint8)
+        for _ in range(200):
+            runner.run(frames, ("class_map",), class_map=out)
+            if not np.array_equal(out, frames.argmax(axis=-1)):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_results_are_not_overwritten_by_the_next_run(tiny_model: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ BATCH = np.random.default_rng(1).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
 
 
 class SessionOnGpu:
-    """A session whose bindings take addresses of a GPU, and which must not be run before the stream was waited for."""
+    """A session whose bindings take addresses of a GPU, and which must not be run before the stream was waited for.
+
+    As ONNX Runtime's, they copy what is in CPU memory to the GPU when it is bound, and not when it is run.
+    """
 
     def __init__(self, session: Any, calls: list[Any]) -> None:
         self.session, self.calls = session, calls
@@ -31,10 +35,20 @@ class SessionOnGpu:
 
         class Binding:
             real = binding
+            copied: np.ndarray
 
-            def bind_input(self, name: str, device: str, index: int, *rest: Any) -> None:
+            def bind_input(
+                self, name: str, device: str, index: int, dtype: Any, shape: tuple[int, ...], address: int
+            ) -> None:
                 calls.append(("bind", name, device, index))
-                binding.bind_input(name, "cpu", 0, *rest)
+                if device == "cpu":
+                    content = ctypes.string_at(address, int(np.prod(shape)))
+                    self.copied = np.frombuffer(content, np.uint8).copy()
+                    address = self.copied.ctypes.data
+                binding.bind_input(name, "cpu", 0, dtype, shape, address)
+
+            def clear_binding_outputs(self) -> None:
+                binding.clear_binding_outputs()
 
             def bind_output(self, name: str, device: str, index: int, *rest: Any) -> None:
                 calls.append(("bind", name, device, index))
@@ -106,6 +120,13 @@ def test_frames_in_cpu_memory_come_back_in_cpu_memory(segmenter: Segmenter, on_g
         segmenter(FRAME, stream=1)
     with pytest.raises(FrameError, match="out must be a numpy array, got a DlpackOnGpu"):
         segmenter(FRAME, out=on_gpu.dlpack(np.zeros((5, 7), np.uint8)))
+
+
+def test_a_buffer_in_cpu_memory_is_copied_for_every_call(segmenter: Segmenter) -> None:
+    buffer, out = FRAME.copy(), np.empty((5, 7), np.uint8)
+    for frame in (FRAME, FRAME[::-1], FRAME[:, ::-1]):
+        buffer[:] = frame
+        np.testing.assert_array_equal(segmenter(buffer, out=out), frame.argmax(-1))
 
 
 def test_wrong_frames_never_reach_the_session(segmenter: Segmenter, on_gpu: Any) -> None:
