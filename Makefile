@@ -11,7 +11,7 @@ TRITON := nvidia-pytriton tritonclient grpcio "protobuf<7" python-rapidjson
 
 help:
 	@echo "make demo       segment a short video with an exported FCN-8s; results under out/"
-	@echo "make test       the tests, in two processes (WORKERS=N for more; 1.5 GB each)"
+	@echo "make test       the tests, in two processes (WORKERS=N for more)"
 	@echo "make check      format, lint, types, import layers, tests"
 	@echo "make benchmark  speed and memory on this machine, into benchmarks/results/"
 	@echo "make gpu-check  everything that needs a GPU, with this machine's own Python: nothing is installed"

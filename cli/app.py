@@ -45,12 +45,9 @@ app.add_typer(data_app, name="data")
 
 
 def main() -> None:
-    """Run the command line; exit code 1 and one line on stderr for bad input, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run the command line; exit code 1 and one line on stderr for bad input, 2 for wrong usage."""
     try:
         app()
     except FcnrtError as exc:
         sys.stderr.write(f"error: {exc}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)

@@ -66,7 +66,8 @@ def explain(
 @cache_app.command()
 def clear() -> None:
     """Delete the engines and the graphs in the cache, and what TensorRT has measured and compiled."""
-    from ..runtime.engines.store import EngineStore, remove_folder
+    from ..runtime.atomic import remove_folder
+    from ..runtime.engines.store import EngineStore
     from ..runtime.runners.optimized_graph import kept_graphs
     from .console import counted, say
 

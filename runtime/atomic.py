@@ -67,7 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(*paths: Path) -> None:
-    """Remove the temporary files of `atomic_path` that a killed process has left; nobody must be writing `paths` now.
+    """Remove what `atomic_path` or `atomic_folder` of a killed process has left; nobody must be writing `paths` now.
 
     Each folder is read once, however many of the paths are in it.
     """
@@ -76,7 +76,24 @@ def remove_leftovers(*paths: Path) -> None:
         for other in folder.iterdir():
             name = _TEMPORARY.fullmatch(other.name)
             if name is not None and (folder, name["stem"], name["suffix"]) in wanted:
-                other.unlink(missing_ok=True)
+                if other.is_dir():
+                    remove_folder(other)
+                else:
+                    other.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder and what is in it; nothing happens if there is none.
+
+    Raises:
+        OutputError: If it cannot be deleted.
+    """
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        raise OutputError(f"cannot delete {path}: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from ...runtime.engines.store import remove_folder
+from ...runtime.atomic import remove_folder
 from ...runtime.runners.optimized_graph import kept_graphs
 from ...runtime.spec import ImageSize
 from ..child_process import FCNRT_PROGRAM, run_child

@@ -5,15 +5,15 @@ An engine is a cache entry: it can always be made again from its ONNX file, and 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import remove_leftovers
+from ..atomic import remove_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import EngineMismatchError, OutputError
+from ..file_lock import file_lock
 from .manifest import EngineKey, EngineManifest, manifest_path, read_manifest
 
 PROVIDER_SUFFIX = ".ort"
@@ -91,11 +91,7 @@ class EngineStore:
         Raises:
             OutputError: If the directory cannot be made or written.
         """
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"cannot make the cache directory {self.directory}: {exc.strerror}") from exc
-        with _locked(self.directory / f"{name}.lock", on_wait):
+        with file_lock(self.directory / f"{name}.lock", on_wait):
             yield
 
     def entries(self) -> list[StoredEngine]:
@@ -149,20 +145,6 @@ def kernel_dir() -> Path:
     return cache_dir() / "kernels"
 
 
-def remove_folder(path: Path) -> None:
-    """Delete a folder and what is in it; nothing happens if there is none.
-
-    Raises:
-        OutputError: If it cannot be deleted.
-    """
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        pass
-    except OSError as exc:
-        raise OutputError(f"cannot delete {path}: {exc.strerror}") from exc
-
-
 def _delete(paths: list[Path]) -> None:
     for path in paths:
         try:
@@ -176,24 +158,3 @@ def _manifest_or_none(path: Path) -> EngineManifest | None:
         return read_manifest(path)
     except EngineMismatchError:
         return None
-
-
-@contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock among the processes of this machine; it falls when its holder ends, however that ends."""
-    try:
-        file = path.open("a")
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
-    with file:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows: two processes then build twice, and the later engine stays
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

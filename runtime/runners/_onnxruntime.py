@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..atomic import remove_folder
 from ..device import Device
-from ..engines.store import remove_folder
 from ..errors import DeviceError, InferenceError, MissingDependencyError, ModelFileError, OutputError
 from ..gpu.cuda import PROVIDER as CUDA_PROVIDER
 from ..gpu.cuda import count_cuda_devices, cuda_obstacle, require_cuda
@@ -161,7 +161,6 @@ class _BoundArrays:
         places += [(name, _address(array), array.shape) for name, array in results.items()]
         if self._on_cpu and places == self._places:
             return
-        self._places = []  # in case it fails half-way
         self.binding.clear_binding_outputs()
         (_, address, shape), *_ = places
         self.binding.bind_input("image", "cpu", 0, np.uint8, shape, address)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..atomic import remove_folder
 from ..device import Device
 from ..engines.manifest import file_sha256
 from ..engines.optimization_profile import DEFAULT_PROFILE
-from ..engines.store import PROVIDER_SUFFIX, EngineStore, remove_folder
+from ..engines.store import PROVIDER_SUFFIX, EngineStore
 from ..errors import DeviceError, FrameError, OutputError
 from ..gpu.cuda import count_cuda_devices
 from ..gpu.gpu import Gpu, find_gpu

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_folder
+from ..atomic import atomic_folder, remove_leftovers
 from ..cache import cache_dir
-from ..engines.store import EngineStore, remove_folder
 from ..errors import OutputError
+from ..file_lock import file_lock
 from ..onnx_header import read_metadata
 
 _LARGE = 64 << 20  # bytes of a file from which on it pays
@@ -59,8 +59,8 @@ class KeptGraph:
 def kept_graphs() -> list[KeptGraph]:
     """All graphs in the cache, the newest first."""
     graphs = []
-    for folder in optimized_dir().glob("[!.]*/"):
-        if not folder.is_dir():  # a lock; before Python 3.11 the pattern matches files, too
+    for folder in optimized_dir().glob("[!.]*"):
+        if not folder.is_dir():  # a lock
             continue
         made_from = {}
         with suppress(OSError, ValueError):
@@ -94,15 +94,14 @@ def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:
         folder = optimized_dir() / name
         if _is_made_from(folder, made_from):
             return folder / _GRAPH
-        with EngineStore(folder.parent).locked(name):
+        with file_lock(folder.with_suffix(".lock")):
             if _is_made_from(folder, made_from) or _make(onnxruntime, path, options, folder, made_from):
                 return folder / _GRAPH
     return None
 
 
 def _make(onnxruntime: Any, path: Path, options: Any, folder: Path, made_from: str) -> bool:
-    for leftover in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
-        remove_folder(leftover)
+    remove_leftovers(folder)
     if shutil.disk_usage(folder.parent).free < 2 * path.stat().st_size:
         return False
     with atomic_folder(folder) as draft:

@@ -21,7 +21,7 @@ def fcnrt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """A function that runs the program in this process, with everything between `main` and the exit code."""
 
     def run(*arguments: object) -> Finished:
-        from fcnrt.cli.app import main
+        from fcnrt.__main__ import main
 
         monkeypatch.setattr(sys, "argv", ["fcnrt", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
