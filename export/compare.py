@@ -19,7 +19,8 @@ from ..runtime.device import Device
 from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.runners._onnxruntime import OnnxRuntimeRunner
+from ..runtime.runners._onnxruntime import OnnxRuntimeRunner, import_onnxruntime, session_options
+from ..runtime.runners.weights_in_place import open_in_place
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class
@@ -140,24 +141,24 @@ def compare_with_pytorch(
 
 
 def open_for_comparison(path: Path) -> Segmenter:
-    """An exported file on the CPU, as users open it; a large one without what takes the most memory.
+    """An exported file on the CPU; nothing of it is kept in the user's cache, as it may be a draft.
 
-    While ONNX Runtime rearranges weights for its quickest kernels, it needs four times their memory.
+    A large one is opened without what takes the most memory: while ONNX Runtime rearranges weights for its quickest
+    kernels, it needs three times their size.
     """
-    if path.stat().st_size < _LARGE:
-        return Segmenter.open(path, device="cpu")
-    return Segmenter(OnnxRuntimeRunner(_open_session(path, path), read_onnx_header(path).spec, Device("cpu")))
+    return Segmenter(OnnxRuntimeRunner(_open_session(path), read_onnx_header(path).spec, Device("cpu")))
 
 
-def _open_session(path: Path, model: Path) -> onnxruntime.InferenceSession:
-    """A session on the CPU of `model`, for comparisons with the exported file `path`."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+def _open_session(path: Path, variation: Path | None = None) -> onnxruntime.InferenceSession:
+    """A session on the CPU of an exported file, or of a variation of its graph that refers to its weights."""
+    onnxruntime = import_onnxruntime(path)
+    options = session_options(onnxruntime, None)
     if path.stat().st_size >= _LARGE:
         options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        if variation is None:
+            return open_in_place(onnxruntime, path, options)
+    return onnxruntime.InferenceSession(str(variation or path), options, providers=["CPUExecutionProvider"])
 
 
 def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:

@@ -17,9 +17,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from ..runtime.protobuf import length_delimited
+
 # Fields of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW_DATA = 7, 5, 9
-_LENGTH_DELIMITED = 2
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ def write_onnx(path: Path, model: onnx.ModelProto, weights: Mapping[str, NDArray
     graph = skeleton.graph.SerializeToString()
     skeleton.ClearField("graph")
     # Each message begins with its length: from the inside out.
-    raw = {name: _field(_TENSOR_RAW_DATA, weights[name].nbytes) for name in heads}
+    raw = {name: length_delimited(_TENSOR_RAW_DATA, weights[name].nbytes) for name in heads}
     bodies = {name: len(heads[name]) + len(raw[name]) + weights[name].nbytes for name in heads}
-    tensors = {name: _field(_GRAPH_INITIALIZER, bodies[name]) for name in heads}
+    tensors = {name: length_delimited(_GRAPH_INITIALIZER, bodies[name]) for name in heads}
     size = len(graph) + sum(len(tensors[name]) + bodies[name] for name in heads)
     places = {}
     with path.open("wb") as file:
         file.write(skeleton.SerializeToString())
-        file.write(_field(_MODEL_GRAPH, size) + graph)
+        file.write(length_delimited(_MODEL_GRAPH, size) + graph)
         for name, head in heads.items():
             file.write(tensors[name] + head + raw[name])
             places[name] = Place(file.tell(), weights[name].nbytes)
@@ -101,16 +102,3 @@ def _head(tensor: onnx.TensorProto) -> bytes:
     """What describes a tensor, without its values."""
     head = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     return bytes(head.SerializeToString())
-
-
-def _field(number: int, length: int) -> bytes:
-    """What comes before the bytes of a field."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])

@@ -1,4 +1,4 @@
-"""A reader of protocol-buffers messages that touches only the fields it is asked for.
+"""Protocol-buffers messages: a reader that touches only the fields it is asked for, and what a writer needs.
 
 The format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -35,8 +35,18 @@ class Message:
             TruncatedError: If the last field reaches beyond the end of the data.
             MalformedError: If these bytes are not a message.
         """
+        return ((number, value) for number, value, _ in self.fields_as_written())
+
+    def fields_as_written(self) -> Iterator[tuple[int, int | Message, Message]]:
+        """As `fields`, each with the bytes of the whole field: its number, its length and its value.
+
+        Raises:
+            TruncatedError: If the last field reaches beyond the end of the data.
+            MalformedError: If these bytes are not a message.
+        """
         position = self.start
         while position < self.stop:
+            begin = position
             tag, position = self._varint(position)
             wire_type = tag & 7
             value: int | Message
@@ -54,11 +64,15 @@ class Message:
                 raise MalformedError
             if position > self.stop:
                 raise TruncatedError if self.stop == len(self.data) else MalformedError
-            yield tag >> 3, value
+            yield tag >> 3, value, Message(self.data, begin, position)
+
+    def raw(self) -> bytes:
+        """The bytes as they are."""
+        return self.data[self.start : self.stop]
 
     def text(self) -> str:
         """The bytes as a string."""
-        return self.data[self.start : self.stop].decode("utf-8")
+        return self.raw().decode("utf-8")
 
     def varints(self) -> list[int]:
         """The bytes as a run of integers (a packed repeated field).
@@ -95,3 +109,17 @@ def as_message(value: int | Message) -> Message:
     if isinstance(value, int):
         raise MalformedError
     return value
+
+
+def length_delimited(number: int, length: int) -> bytes:
+    """What comes before the `length` bytes of a message, a string or other bytes in field `number`."""
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(length)
+
+
+def varint(value: int) -> bytes:
+    """An integer, not negative, in groups of seven bits, lowest first."""
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])

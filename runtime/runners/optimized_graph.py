@@ -1,7 +1,7 @@
 """The graph as ONNX Runtime rearranges it for this processor, kept in the user's cache for large networks.
 
 Before a network runs on a CPU, the weights of its convolutions are laid out for the processor's widest instructions.
-For networks of the paper's width that takes seconds and four times the weights' memory, at every start. What comes out
+For networks of the paper's width that takes seconds and three times the weights' memory, at every start. What comes out
 is kept, its weights in a file beside it: the next process maps them, which takes no time, reads them when they are
 first used, and shares them with all others that run the network.
 """
@@ -24,6 +24,7 @@ from ..cache import cache_dir
 from ..errors import OutputError
 from ..file_lock import file_lock
 from ..onnx_header import read_metadata
+from .weights_in_place import open_in_place
 
 _LARGE = 64 << 20  # bytes of a file from which on it pays
 _GRAPH, _WEIGHTS, _MADE_FROM = "graph.onnx", "weights.bin", "made_from.json"
@@ -111,7 +112,7 @@ def _make(onnxruntime: Any, path: Path, options: Any, folder: Path, made_from: s
             "session.optimized_model_external_initializers_min_size_in_bytes", _BESIDE_FROM
         )
         try:
-            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+            open_in_place(onnxruntime, path, options)
         except Exception as exc:  # ONNX Runtime's errors have no common base class; opening the file itself tells more
             raise OutputError(f"cannot make {folder}") from exc
         (draft / _MADE_FROM).write_text(made_from, encoding="utf-8")
