@@ -17,7 +17,9 @@ from ..fcn_models.preprocessing import Preprocessing
 from .decision import per_class
 from .heap import return_free_memory
 
-_SLICE = 1 << 25  # bytes of weights that a convolution works with at a time
+# Bytes of weights that a convolution works with at a time. Above 32 MiB glibc gets a block from the system and returns
+# it; smaller ones it cuts out of one heap, where the result of each slice would lie in the way of the next one's.
+_SLICE = 40 << 20
 
 
 def normalize(frames: NDArray[np.uint8], preprocessing: Preprocessing) -> torch.Tensor:

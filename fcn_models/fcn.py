@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import nn
-from torch.nn.functional import relu
+from torch import nn, relu_
 
 from .network import Network, NetworkConfig, crop
 from .upsampling import bilinear_conv_transpose
@@ -137,26 +136,26 @@ class FCN(Network):
 
     def scores(self, image: torch.Tensor) -> torch.Tensor:
         """The fused class scores at the variant's stride, before the final upsampling."""
-        h = relu(self.conv1_1(image))
-        h = relu(self.conv1_2(h))
+        h = relu_(self.conv1_1(image))
+        h = relu_(self.conv1_2(h))
         h = self.pool1(h)  # 1/2
-        h = relu(self.conv2_1(h))
-        h = relu(self.conv2_2(h))
+        h = relu_(self.conv2_1(h))
+        h = relu_(self.conv2_2(h))
         h = self.pool2(h)  # 1/4
-        h = relu(self.conv3_1(h))
-        h = relu(self.conv3_2(h))
-        h = relu(self.conv3_3(h))
+        h = relu_(self.conv3_1(h))
+        h = relu_(self.conv3_2(h))
+        h = relu_(self.conv3_3(h))
         h = pool3 = self.pool3(h)  # 1/8
-        h = relu(self.conv4_1(h))
-        h = relu(self.conv4_2(h))
-        h = relu(self.conv4_3(h))
+        h = relu_(self.conv4_1(h))
+        h = relu_(self.conv4_2(h))
+        h = relu_(self.conv4_3(h))
         h = pool4 = self.pool4(h)  # 1/16
-        h = relu(self.conv5_1(h))
-        h = relu(self.conv5_2(h))
-        h = relu(self.conv5_3(h))
+        h = relu_(self.conv5_1(h))
+        h = relu_(self.conv5_2(h))
+        h = relu_(self.conv5_3(h))
         h = self.pool5(h)  # 1/32
-        h = self.dropout(relu(self.fc6(h)))
-        h = self.dropout(relu(self.fc7(h)))
+        h = self.dropout(relu_(self.fc6(h)))
+        h = self.dropout(relu_(self.fc7(h)))
         h = self.score_fr(h)
         if self.config.stride <= 16:
             h = self._fuse(self.upscore2(h), self.score_pool4(pool4), "score_pool4")  # 1/16

@@ -81,10 +81,10 @@ class FCNBNHead(Network):
 def _block(channels: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True))
 
 
 def _normalised(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
     # The dropout of the original only matters in training.
-    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU())
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU(inplace=True))

@@ -54,5 +54,5 @@ class FCN8Concat(Network):
 def _stage(*channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(outputs)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True))

@@ -27,7 +27,7 @@ class FCNResNet(Network):
         self.classifier = nn.Sequential(
             nn.Conv2d(features, features // 4, 3, padding=1, bias=False),
             nn.BatchNorm2d(features // 4),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Dropout(0.1),
             nn.Conv2d(features // 4, config.score_channels, 1),
         )

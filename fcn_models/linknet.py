@@ -54,7 +54,7 @@ class _Conv(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.conv_bn_relu = nn.Sequential(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2), nn.BatchNorm2d(outputs), nn.ReLU()
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
         )
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class _Deconv(nn.Module):
         super().__init__()
         self.deconv = nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
         self.bn = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         return self.relu(self.bn(self.deconv(h)))  # type: ignore[no-any-return]

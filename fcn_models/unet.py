@@ -52,9 +52,9 @@ class _Convolutions(nn.Module):
         super().__init__()
         self.conv_relu = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(outputs, outputs, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,7 @@ class _Up(_Convolutions):
 
 def _doubling(inputs: int, outputs: int) -> nn.Sequential:
     # The published code lacks padding=1: it makes 2n+2 of n, which fits no skip.
-    return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1), nn.ReLU())
+    return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1), nn.ReLU(inplace=True))
 
 
 def _join(skip: torch.Tensor, deep: torch.Tensor) -> torch.Tensor:

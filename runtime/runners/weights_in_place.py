@@ -1,4 +1,4 @@
-"""Opening an ONNX file without reading its weights: ONNX Runtime is given the graph and told where they lie in the file.
+"""Opening an ONNX file without reading its weights: ONNX Runtime gets the graph and is told where in the file they lie.
 
 A file with its weights inside is read into memory as a whole and taken apart there, a second copy. Weights that lie in
 a file of their own are mapped instead. The place where an exported file's weights lie serves as well: what is opened

@@ -37,6 +37,22 @@ def test_peak_memory_is_the_childs_own_and_not_this_process(tmp_path: Path) -> N
     assert 95 < large < 95 + 60
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is anonymous")
+def test_mapped_files_are_resident_but_not_anonymous(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(bytes(100_000_000))
+    read = "; sum(d[::4096]); time.sleep(.1)"
+    mapped = (
+        "import mmap, time; f = open('weights', 'rb'); d = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)" + read
+    )
+    copied = "import time; d = open('weights', 'rb').read()" + read
+    of_file = run_child(python(mapped), folder=tmp_path)
+    of_memory = run_child(python(copied), folder=tmp_path)
+    assert of_file.peak_anonymous_mib is not None and of_memory.peak_anonymous_mib is not None
+    assert of_file.peak_anonymous_mib < 50
+    assert 95 < of_memory.peak_anonymous_mib < 95 + 50
+    assert min(of_file.peak_rss_mib, of_memory.peak_rss_mib) > 95
+
+
 def test_runs_in_the_folder(tmp_path: Path) -> None:
     run_child(python("open('here', 'w').close()"), folder=tmp_path)
     assert (tmp_path / "here").exists()

@@ -6,6 +6,8 @@ import pytest
 from fcnrt.export import compare, reference
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
+from fcnrt.runtime.runners import optimized_graph
+from fcnrt.runtime.segmenter import Segmenter
 
 
 def test_layers_in_slices_compute_the_same(make_checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +31,12 @@ def test_a_large_file_is_compared_as_well_without_the_networks_weights(
     result = export_onnx(checkpoint, tmp_path / "net.onnx", outputs=("class_map", "logits"), consume=True)
     assert sum(size.differing for size in result.parity.sizes) <= 10
     assert all(parameter.numel() == 0 for parameter in checkpoint.model.parameters())
+
+
+def test_nothing_of_a_draft_stays_in_the_users_cache(make_checkpoint, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(optimized_graph, "_LARGE", 1)
+    export_onnx(make_checkpoint(), tmp_path / "net.onnx")
+    assert not list(tmp_path.glob("cache/**/*.onnx"))
+    Segmenter.open(tmp_path / "net.onnx", device="cpu").close()  # opened by a user it does stay
+    assert list(tmp_path.glob("cache/**/*.onnx"))

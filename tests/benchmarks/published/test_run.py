@@ -93,7 +93,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "full-width-opening": [None],
         "full-width-opening-memory": [None],
         "full-width-self-test": [None],
-        "export-memory": [3.0, None, 2.0],
+        "export-memory": [3.0, None, None, 2.0],
     }
     assert "help ..." in lines
 

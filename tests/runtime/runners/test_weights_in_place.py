@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,5 +106,5 @@ def test_a_file_that_is_replaced_stays_what_it_was(demo_model: Path, tmp_path: P
     session = open_in_place(onnxruntime, path, onnxruntime.SessionOptions())
     expected = class_map(session)
     (tmp_path / "other.onnx").write_bytes(bytes(demo_model.stat().st_size))
-    os.replace(tmp_path / "other.onnx", path)
+    (tmp_path / "other.onnx").replace(path)
     np.testing.assert_array_equal(class_map(session), expected)
