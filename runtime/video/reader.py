@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from types import TracebackType
+from typing import Literal
 
 import av
 import numpy as np
@@ -20,6 +21,8 @@ from ..errors import SourceError
 from ..sources import VideoSource
 from ..spec import ChannelOrder, ImageSize
 from .color import VideoColor
+from .decoder import VideoDecoder
+from .hardware import video_gpu
 from .opening import is_file_truncated, open_video, why
 from .orientation import Orientation
 from .overlay import has_planes_to_paint
@@ -98,13 +101,20 @@ class VideoReader:
         source: The video, camera or stream.
         channel_order: Order of the channels in the frames.
         timeout_s: Seconds to wait for a stream to answer, and later for its next piece.
+        device: Where the frames are needed, as `Segmenter.device` says it. On a CUDA device that has NVDEC and gives
+            the same frames as FFmpeg, it decodes files and streams.
 
     Raises:
         SourceError: If it cannot be opened, does not answer in time, or has no frame.
     """
 
     def __init__(
-        self, source: VideoSource, *, channel_order: ChannelOrder = "rgb", timeout_s: float = _TIMEOUT_S
+        self,
+        source: VideoSource,
+        *,
+        channel_order: ChannelOrder = "rgb",
+        timeout_s: float = _TIMEOUT_S,
+        device: str = "cpu",
     ) -> None:
         self.source = source
         self._timeout_s = timeout_s
@@ -120,6 +130,7 @@ class VideoReader:
             self._video.thread_type = "AUTO"
             self._video.codec_context.thread_count = codec_threads()
             self.audio: list[av.AudioStream] = list(self._container.streams.audio)
+            self._decoder = VideoDecoder(self._video, video_gpu(device) if source.device_format is None else None)
             self._end = self._end_time()
             self._packets = self._container.demux([self._video, *self.audio])
             # The generator holds the last packet, which may be a camera's memory.
@@ -143,6 +154,11 @@ class VideoReader:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def engine(self) -> Literal["NVDEC"] | None:
+        """The part of the GPU that decodes; None while software does."""
+        return "NVDEC" if self._decoder.on_gpu else None
 
     def close(self) -> None:
         """Close the file, camera or connection."""
@@ -271,20 +287,19 @@ class VideoReader:
         copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
         return copy
 
-    def _decode_packet(self, packet: av.Packet[Stream] | None) -> list[av.VideoFrame]:
+    def _decode_packet(self, packet: av.Packet[Stream] | None) -> Iterator[av.VideoFrame]:
         if (
             self._truncated and packet is not None and packet.is_corrupt
         ):  # the packet at the cut would decode to half a picture
-            return []
+            return
         try:
-            frames = self._video.decode(packet)
+            for frame in self._decoder.decode(packet):
+                self._frames_decoded += 1
+                yield frame
         except av.FFmpegError:
             # A recording or stream that was joined in the middle cannot show anything before its next key frame.
             if self._frames_decoded and self.source.path is not None:
                 self._packets_damaged += 1
-            return []
-        self._frames_decoded += len(frames)
-        return frames
 
     def _move_to_start(self, packet: av.Packet[Stream]) -> None:
         start = round(self._start_s / packet.time_base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import socketserver
 import struct
@@ -12,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
@@ -21,6 +22,9 @@ import pytest
 from fcnrt.runtime.errors import SourceError
 from fcnrt.runtime.sources import VideoSource, find_source
 from fcnrt.runtime.video.reader import AudioPacket, TimedFrame, VideoReader
+
+if TYPE_CHECKING:
+    from .conftest import FakeGpu, MakeFilm, Remux
 
 MakeVideo = Callable[..., Path]
 
@@ -122,13 +126,17 @@ def film(tmp_path: Path, make_video: MakeVideo) -> Path:
     return make_video(tmp_path / "film.ts", pts=pts, time_base=Fraction(1, _CLOCK_HZ))
 
 
-@pytest.fixture
-def camera(film: Path) -> Iterator[Camera]:
-    with av.open(str(film)) as container:
+def _film_of(path: Path) -> list[tuple[int, list[bytes]]]:
+    with av.open(str(path)) as container:
         packets = [(packet.pts or 0, bytes(packet)) for packet in container.demux(video=0) if packet.size]
     # The units of a frame lie between start codes of three or four bytes.
     split = re.compile(rb"\x00?\x00\x00\x01").split
-    camera = Camera([(pts, [unit for unit in split(data) if unit]) for pts, data in packets])
+    return [(pts, [unit for unit in split(data) if unit]) for pts, data in packets]
+
+
+@pytest.fixture
+def camera(film: Path) -> Iterator[Camera]:
+    camera = Camera(_film_of(film))
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
         server.camera = camera  # type: ignore[attr-defined]
         camera.address = f"rtsp://127.0.0.1:{server.server_address[1]}/stream"
@@ -206,3 +214,34 @@ def test_a_camera_that_never_answers(camera: Camera) -> None:
 
     with pytest.raises(SourceError, match=r"/stream: cannot be opened \(nothing came for 0\.5 seconds\)"):
         _open(camera.address, timeout_s=0.5)
+
+
+_READ = """
+import hashlib, json, sys
+from fcnrt.runtime.sources import find_source
+from fcnrt.runtime.video.reader import VideoReader
+
+def read(device):
+    with VideoReader(find_source(sys.argv[1]), device=device) as reader:
+        frames = [[frame.pts, hashlib.md5(frame.image.tobytes()).hexdigest()] for frame in reader]
+        return frames, reader.engine
+
+print(json.dumps([*read("cpu"), *read("cuda:0")]))
+"""
+
+
+@pytest.mark.skipif(int(av.__version__.split(".")[0]) < 18, reason="decodes on a GPU with PyAV 18 only")
+@pytest.mark.parametrize("missed", [0, 3])
+def test_a_gpu_decodes_it(
+    camera: Camera, gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, remux: Remux, missed: int
+) -> None:
+    camera.film = _film_of(remux(gpu.teach(make_film(tmp_path / "a.mp4")), tmp_path / "a.ts"))
+    del camera.film[:missed]  # joined in the middle: nothing can be shown before the next key frame
+
+    done = gpu.run("-c", _READ, camera.address)
+
+    assert done.stderr == ""
+    software, no_engine, hardware, engine = json.loads(done.stdout)
+    assert hardware == software
+    assert (len(hardware), no_engine, engine) == (28 if missed else 40, None, "NVDEC")
+    assert len(gpu.used()) == len(hardware)

@@ -1,0 +1,221 @@
+"""Decoding on a GPU: whatever it does, the frames are those of software. See `conftest.py` for the GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import FakeGpu, MakeFilm, Remux
+
+MakeVideo = Callable[..., Path]
+
+_NEEDS_18 = pytest.mark.skipif(
+    int(av.__version__.split(".")[0]) < 18, reason="PyAV before 18 loses what a frame from the GPU says about itself"
+)
+
+_READ = """
+import hashlib, json, sys
+from fcnrt.runtime.errors import SourceError
+from fcnrt.runtime.sources import find_source
+from fcnrt.runtime.video.reader import AudioPacket, VideoReader
+
+def read(device):
+    seen = {"frames": [], "audio": [], "error": None}
+    with VideoReader(find_source(sys.argv[1]), device=device) as reader:
+        try:
+            for item in reader:
+                if isinstance(item, AudioPacket):
+                    seen["audio"].append([item.packet.pts, hashlib.md5(bytes(item.packet)).hexdigest()])
+                    continue
+                picture = hashlib.md5(item.image.tobytes()).hexdigest()
+                planes = item.decoded and item.decoded.format.name
+                seen["frames"].append([item.pts, item.duration, picture, planes])
+        except SourceError as exc:
+            seen["error"] = str(exc)
+        return {**seen, "facts": repr(reader.facts), "engine": reader.engine}
+
+print(json.dumps([read("cpu"), read("cuda:0")]))
+"""
+
+
+def _read(gpu: FakeGpu, path: Path | str, *, script: str = _READ, **options: Any) -> tuple[dict[str, Any], str | None]:
+    """What software reads and how the GPU took part; what is read on the GPU must be the same."""
+    done = gpu.run("-c", script, path, **options)
+    assert done.stderr == ""
+    software, hardware = json.loads(done.stdout)
+    assert software.pop("engine") is None
+    engine = hardware.pop("engine")
+    assert hardware == software
+    return software, engine
+
+
+_HEVC = {"codec": "libx265", "x265-params": "log-level=none:keyint=12"}
+_OPEN_GOP = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:scenecut=0:b-adapt=0"}
+
+
+@_NEEDS_18
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bf": "0"},
+        {"height": 90},  # the picture is smaller than what is coded
+        {"pix_fmt": "yuvj420p"},
+        {"colorspace": "bt709", "color_range": "tv"},
+        _OPEN_GOP,
+        _HEVC,
+        {**_HEVC, "pix_fmt": "yuv420p10le"},
+    ],
+    ids=str,
+)
+def test_the_gpu_gives_the_frames_of_software(
+    gpu: FakeGpu, tmp_path: Path, options: dict[str, Any], make_film: MakeFilm
+) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4", **options))
+
+    read, engine = _read(gpu, path)
+
+    assert (len(read["frames"]), engine, gpu.used()) == (40, "NVDEC", 40 * "d")
+
+
+@_NEEDS_18
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+def test_other_containers_and_sound(
+    gpu: FakeGpu, tmp_path: Path, make_video: MakeVideo, name: str, remux: Remux
+) -> None:
+    times = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]
+    mp4 = gpu.teach(make_video(tmp_path / "a.mp4", pts=times, audio="aac"))
+
+    read, engine = _read(gpu, remux(mp4, tmp_path / name))
+
+    assert (len(read["frames"]), engine, gpu.used()) == (10, "NVDEC", 10 * "d")
+    assert len(read["audio"]) > 40
+
+
+@_NEEDS_18
+def test_a_rotated_video(gpu: FakeGpu, tmp_path: Path, make_video: MakeVideo) -> None:
+    _, engine = _read(gpu, gpu.teach(make_video(tmp_path / "a.mp4", rotation=90)))
+
+    assert engine == "NVDEC"
+
+
+@_NEEDS_18
+@pytest.mark.parametrize("size", [(96, 64), (160, 128)])
+def test_a_size_that_changes(
+    gpu: FakeGpu, tmp_path: Path, size: tuple[int, int], make_film: MakeFilm, remux: Remux
+) -> None:
+    both = tmp_path / "both.ts"
+    with both.open("wb") as file:
+        for height in size:
+            film = gpu.teach(make_film(tmp_path / f"{height}.mp4", height=height))
+            file.write(remux(film, tmp_path / f"{height}.ts").read_bytes())
+
+    read, engine = _read(gpu, both)
+
+    assert (len(read["frames"]), engine) == (80, "NVDEC")
+
+
+@pytest.mark.parametrize("libraries", [(), ("libcuda.so.1",), ("libnvcuvid.so.1",)], ids=str)
+def test_without_the_libraries_software_decodes(
+    gpu: FakeGpu, tmp_path: Path, libraries: tuple[str, ...], make_film: MakeFilm
+) -> None:
+    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), libraries=libraries)
+
+    assert (len(read["frames"]), engine, gpu.used()) == (40, None, "")
+
+
+@pytest.mark.parametrize("fails", ["device", "caps", "create", "picture 0", "map 0", "rubbish"])
+def test_a_gpu_that_cannot_do_it_is_not_used(gpu: FakeGpu, tmp_path: Path, fails: str, make_film: MakeFilm) -> None:
+    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), fails=fails)
+
+    assert (len(read["frames"]), engine) == (40, None)
+    assert len(gpu.used()) < 8
+
+
+@_NEEDS_18
+@pytest.mark.parametrize("options", [{}, {"bf": "0"}, {"g": "1"}, _OPEN_GOP, _HEVC], ids=str)
+@pytest.mark.parametrize("fails", ["picture 9", "picture 12", "map 25", "picture 39"])
+def test_a_gpu_that_fails_later(
+    gpu: FakeGpu, tmp_path: Path, fails: str, options: dict[str, Any], make_film: MakeFilm
+) -> None:
+    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4", **options)), fails=fails)
+
+    assert (len(read["frames"]), engine) == (40, None)
+    assert len(gpu.used()) >= int(fails.split()[1])
+
+
+@_NEEDS_18
+def test_what_is_kept_for_software_has_a_limit(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4"))
+    with av.open(str(path)) as container:
+        largest = max(packet.size for packet in container.demux(video=0))
+    limited = f"from fcnrt.runtime.video import decoder\ndecoder._KEPT_BYTES = {largest + 1000}\n" + _READ
+
+    done = gpu.run("-c", limited, path, fails="picture 20")
+
+    software, hardware = json.loads(done.stdout)
+    assert hardware["error"] == (
+        f"{path}: damaged in 1 places; {len(hardware['frames'])} frames could be read. Fetch the file again"
+    )
+    # From 20 on, those up to the next key frame are missing.
+    assert hardware["frames"] == software["frames"][:18] + software["frames"][24:]
+
+
+@_NEEDS_18
+def test_damage_is_told_as_by_software(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4"))
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][17]
+        position, size = packet.pos, packet.size
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = bytes(size)
+    path.write_bytes(data)
+
+    read, engine = _read(gpu, path)
+
+    assert "damaged in 1 places" in read["error"]
+    assert engine is None
+    assert len(gpu.used()) >= 17
+
+
+@_NEEDS_18
+def test_a_file_that_was_cut_off(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, remux: Remux) -> None:
+    whole = remux(gpu.teach(make_film(tmp_path / "a.mp4")), tmp_path / "a.mkv").read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole[: int(len(whole) * 0.8)])
+
+    read, _ = _read(gpu, cut)
+
+    assert "truncated" in read["error"]
+    assert len(gpu.used()) >= len(read["frames"]) > 10
+
+
+def test_frames_without_times_stay_with_software(
+    gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, remux: Remux
+) -> None:
+    film = gpu.teach(make_film(tmp_path / "a.mp4"))
+
+    read, engine = _read(gpu, remux(film, tmp_path / "a.h264"))
+
+    assert (len(read["frames"]), engine, gpu.used()) == (40, None, "")
+
+
+def test_codecs_that_do_not_define_every_bit_stay_with_software(
+    gpu: FakeGpu, tmp_path: Path, make_video: MakeVideo
+) -> None:
+    _, engine = _read(gpu, make_video(tmp_path / "a.mp4", codec="mpeg4"))
+
+    assert (engine, gpu.used()) == (None, "")
+
+
+def test_it_can_be_switched_off(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4"))
+
+    assert _read(gpu, path, variables={"FCNRT_HARDWARE_VIDEO": "0"})[1] is None
+    assert gpu.used() == ""
