@@ -269,7 +269,7 @@ def _run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pa
     shares = ClassShares(segmenter.spec.class_names)
     times = options.times or StageTimes()
     stopped: SourceError | KeyboardInterrupt | None = None
-    with VideoReader(source, channel_order=segmenter.spec.channel_order) as reader:
+    with VideoReader(source, channel_order=segmenter.spec.channel_order, device=segmenter.device) as reader:
         audio = "frames only" if options.save == "classes" else describe_audio(reader.audio)
         say(f"{title} · {_describe_video(reader.facts)}, {audio}")
         with progress_bar(reader.facts.frame_count, "fps") as advance:
@@ -325,6 +325,13 @@ def _report(written: Path, amount: str, shares: ClassShares, times: StageTimes |
     rest = ["..."] if len(largest) > _CLASSES_SHOWN else []
     say(f"  {amount} · " + "  ".join(largest[:_CLASSES_SHOWN] + rest))
     if times is not None:
-        stages = {"reading": times.read_s, "inference": times.transform_s, "writing": times.write_s}
-        busy = ", ".join(f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") for name, seconds in stages.items())
+        stages = [
+            ("reading", times.read_s, times.read_by),
+            ("inference", times.transform_s, None),
+            ("writing", times.write_s, times.write_by),
+        ]
+        busy = ", ".join(
+            f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") + (f" ({engine})" if engine else "")
+            for name, seconds, engine in stages
+        )
         say(f"  {shares.frame_count / times.wall_s:.4g} frames/s in {times.wall_s:.1f} s; busy: {busy}")

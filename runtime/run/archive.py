@@ -196,7 +196,8 @@ class ArchiveWorker:
     def _segment_video(self, source: Path, result: Path, shares: ClassShares) -> None:
         found = VideoSource(f"file:{source}", label=str(source), name=source.stem, path=source)
         settings = self._settings
-        with VideoReader(found, channel_order=self._segmenter.spec.channel_order) as reader:
+        order, device = self._segmenter.spec.channel_order, self._segmenter.device
+        with VideoReader(found, channel_order=order, device=device) as reader:
             try:
                 segment_video(
                     self._segmenter, reader, result, save=settings.save, opacity=settings.opacity, on_result=shares.add

@@ -28,6 +28,8 @@ class StageTimes:
         write_s: The sink.
         wall_s: From the start to the end of all three.
         dropped: Items of the source that were dropped, since the transform was not fast enough.
+        read_by: The part of a GPU that the source used to the end; None for none.
+        write_by: The part of a GPU that the sink used.
     """
 
     read_s: float = 0.0
@@ -35,6 +37,8 @@ class StageTimes:
     write_s: float = 0.0
     wall_s: float = 0.0
     dropped: int = 0
+    read_by: str | None = None
+    write_by: str | None = None
 
 
 def run_pipeline(
@@ -59,7 +63,7 @@ def run_pipeline(
         source: The items.
         transform: Turns items into results, in order; it may give more or fewer of them.
         sink: Takes each result.
-        times: Is filled in when the pipeline ends, however it ends.
+        times: Is filled in when the pipeline ends, however it ends; what GPUs did is for the caller to add.
         may_drop: For a source that goes on by itself, like a camera: whether an item may be dropped. The source then
             never waits: of those items the newest `QUEUE_CAPACITY` are kept for the transform, and all others.
 

@@ -49,13 +49,14 @@ def segment_video(
 
     Args:
         segmenter: The model.
-        reader: The video, opened in the channel order of the segmenter's spec.
+        reader: The video, opened in the channel order of the segmenter's spec, and for its device.
         output: The MP4 file; for ``classes`` the folder of numbered PNGs. See `fcnrt.runtime.run.outputs.video_output`.
         save: Form of the result.
         opacity: Weight of the class colours in an overlay, 0 to 1.
         batch: Frames to segment in one call.
         on_result: Called with the class map of each frame when it is written, in order, from another thread.
-        times: Is filled in with the time that decoding, inference, and painting and encoding took.
+        times: Is filled in with the time that decoding, inference, and painting and encoding took, and with the parts
+            of the GPU that decoded and encoded.
 
     Raises:
         SourceError: If the video was cut off or damaged; the message counts the frames before.
@@ -66,7 +67,7 @@ def segment_video(
     if save == "classes":
         opened = _class_map_folder(segmenter, output)
     else:
-        opened = _video_file(segmenter, reader, output, save, opacity)
+        opened = _video_file(segmenter, reader, output, save, opacity, times)
 
     frame_count = 0
     stopped: SourceError | KeyboardInterrupt | None = None
@@ -92,6 +93,9 @@ def segment_video(
             if frame_count == 0:
                 raise
             stopped = exc
+        finally:
+            if times is not None:
+                times.read_by = reader.engine
     if stopped is not None:
         raise stopped
 
@@ -113,7 +117,7 @@ def _frame_of(item: _Item) -> NDArray[np.uint8] | None:
 
 @contextmanager
 def _video_file(
-    segmenter: Segmenter, reader: VideoReader, output: Path, save: Save, opacity: float
+    segmenter: Segmenter, reader: VideoReader, output: Path, save: Save, opacity: float, times: StageTimes | None
 ) -> Iterator[_Write]:
     order = segmenter.spec.channel_order
     painter = ClassPainter(segmenter.spec.palette, channel_order=order)
@@ -121,8 +125,17 @@ def _video_file(
     make_folder(output.parent)
     with (
         atomic_path(output) as temporary,
-        VideoWriter(temporary, reader.facts, audio=reader.audio, channel_order=order, label=output) as writer,
+        VideoWriter(
+            temporary,
+            reader.facts,
+            audio=reader.audio,
+            channel_order=order,
+            label=output,
+            device=segmenter.device,
+        ) as writer,
     ):
+        if times is not None:
+            times.write_by = writer.engine
 
         def write(item: _Item, class_map: NDArray[np.uint8] | None) -> None:
             if isinstance(item, AudioPacket):

@@ -7,7 +7,6 @@ from typing import Final
 import av
 import numpy as np
 from av.codec.hwaccel import HWAccel
-from av.video.reformatter import ColorRange
 
 # Their standards define every bit of a decoded picture. Decoders of the older ones may round differently.
 _EXACT_CODECS: Final = ("h264", "hevc")
@@ -50,7 +49,7 @@ def planar(frame: av.VideoFrame) -> av.VideoFrame:
     """
     if frame.format.name != "nv12":
         return frame
-    return frame.reformat(format="yuvj420p" if frame.color_range == ColorRange.JPEG else "yuv420p", threads=1)
+    return frame.reformat(format="yuv420p", threads=1)
 
 
 def same_picture(frame: av.VideoFrame, other: av.VideoFrame) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal
 
 import av
 import av.container
@@ -19,6 +19,8 @@ from typing_extensions import Self
 from ..errors import MissingDependencyError, OutputError
 from ..spec import ChannelOrder
 from .audio import AudioTrack, plan_audio
+from .hardware import HARDWARE_VIDEO_VARIABLE, video_gpu
+from .nvenc import NVENC, encodes_truly, nvenc_options
 from .reader import AudioPacket, TimedFrame, VideoFacts, codec_threads
 
 _ENCODER: Final = "libx264"
@@ -39,6 +41,11 @@ class VideoWriter:
         audio: Its sound tracks.
         channel_order: Order of the channels in the frames.
         label: How error messages call the file, if not by its path.
+        device: Where the frames come from, as `Segmenter.device` says it. On a CUDA device that has NVENC and encodes
+            frames of this size, it does that.
+
+    Attributes:
+        engine: The part of the GPU that encodes; None for software.
 
     Raises:
         OutputError: Here and in every method, if the file cannot be written.
@@ -53,6 +60,7 @@ class VideoWriter:
         audio: Sequence[av.AudioStream] = (),
         channel_order: ChannelOrder = "rgb",
         label: Path | None = None,
+        device: str = "cpu",
     ) -> None:
         self._label = label or path
         self._facts = facts
@@ -63,14 +71,11 @@ class VideoWriter:
         """Time by which the first frame is shown later than its packet is decoded."""
         self._end = 0
         self._padding = (facts.size.height % 2, facts.size.width % 2)
-        if _ENCODER not in av.codecs_available:
-            raise MissingDependencyError(
-                f"the installed PyAV {av.__version__} has no {_ENCODER} encoder, which writing a video needs; "
-                f"run: pip install --force-reinstall av"
-            )
+        self.engine: Literal["NVENC"] | None = None
+        encoder, options = self._choose_encoder(video_gpu(device))
         with self._translated_errors():
             self._container = av.open(str(path), "w", format="mp4")
-            self._stream = self._add_video()
+            self._stream = self._add_video(encoder, options)
             self._tracks = {
                 number: AudioTrack(self._container, stream)
                 for number, stream in enumerate(audio)
@@ -109,7 +114,7 @@ class VideoWriter:
         picture.pts, picture.time_base = pts, self._facts.time_base
         self._durations[pts] = duration
         with self._translated_errors():
-            self._mux(self._stream.encode(picture))
+            self._mux(self._encode(picture))
 
     def write_audio(self, item: AudioPacket) -> None:
         """Write some sound of the source."""
@@ -118,19 +123,50 @@ class VideoWriter:
             with self._translated_errors():
                 track.write(item.packet)
 
-    def _add_video(self) -> av.VideoStream:
+    def _choose_encoder(self, gpu: int | None) -> tuple[str, dict[str, str]]:
+        if gpu is not None and NVENC in av.codecs_available:
+            codec = av.CodecContext.create(NVENC, "w")
+            assert isinstance(codec, av.VideoCodecContext)
+            codec.options = nvenc_options(gpu)
+            self._set_up(codec)
+            if encodes_truly(codec):
+                self.engine = "NVENC"
+                return NVENC, nvenc_options(gpu)
+        if _ENCODER not in av.codecs_available:
+            raise MissingDependencyError(
+                f"the installed PyAV {av.__version__} has no {_ENCODER} encoder, which writing a video needs; "
+                f"run: pip install --force-reinstall av"
+            )
+        return _ENCODER, _ENCODER_OPTIONS
+
+    def _add_video(self, encoder: str, options: dict[str, str]) -> av.VideoStream:
+        stream = self._container.add_stream(encoder, rate=self._facts.fps or _NOMINAL_FPS, options=options)
+        assert isinstance(stream, av.VideoStream)
+        self._set_up(stream.codec_context)
+        return stream
+
+    def _set_up(self, codec: av.VideoCodecContext) -> None:
         facts = self._facts
-        stream = self._container.add_stream(_ENCODER, rate=facts.fps or _NOMINAL_FPS, options=_ENCODER_OPTIONS)
-        stream.height = facts.size.height + self._padding[0]
-        stream.width = facts.size.width + self._padding[1]
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
+        codec.height = facts.size.height + self._padding[0]
+        codec.width = facts.size.width + self._padding[1]
+        codec.pix_fmt = "yuv420p"
+        codec.framerate = facts.fps or _NOMINAL_FPS
         codec.time_base = facts.time_base
         codec.thread_count = codec_threads()
         if facts.pixel_aspect is not None:
             codec.sample_aspect_ratio = facts.pixel_aspect
         facts.color.tag(codec)
-        return stream
+
+    def _encode(self, picture: av.VideoFrame | None) -> list[av.Packet[av.VideoStream]]:
+        try:
+            return self._stream.encode(picture)
+        except av.FFmpegError as exc:
+            if self.engine is None:
+                raise
+            raise OutputError(
+                f"cannot write {self._label}: {self.engine} failed ({exc.strerror}); "
+                f"{HARDWARE_VIDEO_VARIABLE}=0 writes it without the GPU"
+            ) from exc
 
     def _mux(self, packets: list[av.Packet[av.VideoStream]]) -> None:
         for packet in packets:
@@ -147,7 +183,7 @@ class VideoWriter:
     def _finish(self) -> None:
         try:
             with self._translated_errors():
-                self._mux(self._stream.encode(None))
+                self._mux(self._encode(None))
                 for track in self._tracks.values():
                     track.finish()
         finally:

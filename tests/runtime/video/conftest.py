@@ -1,4 +1,4 @@
-"""A GPU's video engines for child processes: the driver's side is `fake_gpu.c`, the rest is real."""
+"""A GPU's video engines for child processes: the driver is `fake_gpu.c` and `fake_encoder.c`, the rest is real."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-_LIBRARIES = ("libcuda.so.1", "libnvcuvid.so.1")
+_LIBRARIES = ("libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1")
 
 
 @dataclass
@@ -46,7 +46,7 @@ class FakeGpu:
         return path
 
     def used(self) -> str:
-        """What it did since it was asked last: a letter for each picture, d for decoded."""
+        """What it did since it was asked last: a letter for each picture, d for decoded and e for encoded."""
         log = self.folder / "used"
         text = log.read_text() if log.exists() else ""
         log.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ class FakeGpu:
 
         Args:
             arguments: For Python.
-            fails: What does not work, as `fake_gpu.c` lists it.
+            fails: What does not work, as the C files list it.
             libraries: Those of the driver's that are installed.
             variables: Of the environment, besides the usual ones.
             cwd: Where it runs.
@@ -113,7 +113,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not sys.platform.startswith("linux") or compiler is None:
         pytest.skip("needs Linux and a C compiler to make a GPU")
     path = tmp_path_factory.mktemp("driver") / "fake_gpu.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", path, Path(__file__).with_name("fake_gpu.c")], check=True)
+    sources = [Path(__file__).with_name(name) for name in ("fake_gpu.c", "fake_encoder.c")]
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", path, *sources], check=True)
     return path
 
 
@@ -134,16 +135,30 @@ def make_film() -> MakeFilm:
     It has B frames and a key frame every 12 frames.
     """
 
-    def make(path: Path, *, codec: str = "libx264", pix_fmt: str = "yuv420p", height: int = 96, **options: Any) -> Path:
+    def make(
+        path: Path,
+        *,
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        height: int = 96,
+        audio: str | None = None,
+        **options: Any,
+    ) -> Path:
         noise = np.random.default_rng(0).integers(0, 64, (height, 160, 3), np.uint8)
         with av.open(str(path), "w") as container:
             stream = container.add_stream(codec, rate=10, options={"g": "12", "bf": "2", **options})
             stream.height, stream.width, stream.pix_fmt = height, 160, pix_fmt
+            sound = container.add_stream(audio, rate=48_000) if audio else None
             for number in range(40):
                 image = noise.copy()
                 image[:, 3 * number : 3 * number + 20] = (250, 5 * number, 90)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+                if sound is not None:
+                    silence = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.int16), format="s16", layout="stereo")
+                    silence.sample_rate, silence.pts = 48_000, 4800 * number
+                    container.mux(sound.encode(silence))
             container.mux(stream.encode(None))
+            container.mux(sound.encode(None) if sound is not None else [])
         return path
 
     return make

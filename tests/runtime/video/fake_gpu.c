@@ -16,18 +16,18 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, NOT_SUPPORTED = 801, DEV
 
 typedef unsigned long long pointer; /* into device memory */
 
-static int fails(const char *what) {
+int fails(const char *what) {
     const char *wanted = getenv("FAKE_GPU_FAILS");
     return wanted && !strcmp(wanted, what);
 }
 
-static int fails_from(const char *what, int number) {
+int fails_from(const char *what, int number) {
     const char *wanted = getenv("FAKE_GPU_FAILS");
     size_t length = strlen(what);
     return wanted && !strncmp(wanted, what, length) && wanted[length] == ' ' && number >= atoi(wanted + length);
 }
 
-static void note(char used) {
+void note(char used) {
     char path[4096];
     snprintf(path, sizeof path, "%s/used", getenv("FAKE_GPU"));
     FILE *file = fopen(path, "a");
