@@ -61,7 +61,7 @@ def examine(*, driver: Any | None = None, load: Callable[[str], Any] = import_mo
         *_tensorrt("tensorrt", gpus, load),
         *_tensorrt("tensorrt_rtx", gpus, load),
         *_gpu_memory(gpus, load),
-        *_video(load),
+        *_video(gpus, load),
         *_export(),
     ]
 
@@ -146,15 +146,28 @@ def _gpu_memory(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding
     return found
 
 
-def _video(load: Callable[[str], Any]) -> list[Finding]:
+def _video(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding]:
     try:
         av = load("av")
     except ImportError as exc:
         return [Finding("video", None, "read and write video", f"PyAV cannot be imported ({exc})", "pip install av")]
     number = f"PyAV {av.__version__}"
-    if "libx264" in av.codecs_available:
-        return [Finding("video", number, "read video, write H.264")]
-    return [Finding("video", number, "write H.264", "this FFmpeg has no libx264", "pip install --force-reinstall av")]
+    if "libx264" not in av.codecs_available:
+        remedy = "pip install --force-reinstall av"
+        return [Finding("video", number, "write H.264", "this FFmpeg has no libx264", remedy)]
+    found = [Finding("video", number, "read video, write H.264")]
+    for index in range(len(gpus)):
+        working = _working_engines(f"cuda:{index}")
+        for ability, engine in (("decode", "NVDEC"), ("encode", "NVENC")):
+            obstacle = None if engine in working else "not with this GPU, driver and PyAV; software does it"
+            found.append(Finding("video", number, f"{ability} on cuda:{index} with {engine}", obstacle))
+    return found
+
+
+def _working_engines(device: str) -> set[str]:
+    from .video.engines import working_engines
+
+    return working_engines(device)
 
 
 def _export() -> list[Finding]:

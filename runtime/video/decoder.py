@@ -79,6 +79,11 @@ class VideoDecoder:
         """Whether the GPU is what decodes."""
         return self._on_gpu
 
+    def close(self) -> None:
+        """Give the GPU's memory back; nothing can be decoded afterwards."""
+        self._hardware = None
+        self._kept = _KeptPackets()
+
     def decode(self, packet: _Packet | None) -> Iterator[av.VideoFrame]:
         """The frames that are complete with this packet; with None or an empty one, all that are left.
 
@@ -121,17 +126,17 @@ class VideoDecoder:
         except av.FFmpegError:
             self._software.reorder_depth = hardware.reorder_depth
             self._hardware, self._on_gpu = None, False
-            if not self._kept.complete:
+            kept, self._kept = self._kept, _KeptPackets()
+            if not kept.complete:
                 raise
-            yield from self._decode_again()
+            yield from self._decode_again(kept.packets)
         else:
             yield from map(planar, frames)
 
-    def _decode_again(self) -> Iterator[av.VideoFrame]:
-        kept, self._kept = self._kept, _KeptPackets()
+    def _decode_again(self, packets: Iterable[_Packet | None]) -> Iterator[av.VideoFrame]:
         self._skip_to = self._last_pts
         damage: av.FFmpegError | None = None
-        for packet in kept.packets:
+        for packet in packets:
             error = yield from self._decode_packet_again(packet)
             damage = damage or error
         if damage is not None:

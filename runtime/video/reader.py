@@ -131,6 +131,7 @@ class VideoReader:
             self._video.codec_context.thread_count = codec_threads()
             self.audio: list[av.AudioStream] = list(self._container.streams.audio)
             self._decoder = VideoDecoder(self._video, video_gpu(device) if source.device_format is None else None)
+            self._opened.callback(self._decoder.close)
             self._end = self._end_time()
             self._packets = self._container.demux([self._video, *self.audio])
             # The generator holds the last packet, which may be a camera's memory.

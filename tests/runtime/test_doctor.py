@@ -33,8 +33,13 @@ EVERYTHING = {
 }
 
 
-def examined(monkeypatch: pytest.MonkeyPatch, modules: dict[str, Any], gpus: list[Gpu]) -> dict[str, Finding]:
-    """The findings of a machine with these modules and GPUs, by subject and ability."""
+def examined(
+    monkeypatch: pytest.MonkeyPatch,
+    modules: dict[str, Any],
+    gpus: list[Gpu],
+    engines: tuple[str, ...] = ("NVDEC", "NVENC"),
+) -> dict[str, Finding]:
+    """The findings of a machine with these modules, GPUs and video engines, by subject and ability."""
 
     def load(name: str) -> Any:
         if name not in modules:
@@ -44,6 +49,7 @@ def examined(monkeypatch: pytest.MonkeyPatch, modules: dict[str, Any], gpus: lis
     monkeypatch.setattr(doctor, "list_gpus", lambda driver: gpus)
     monkeypatch.setattr(doctor, "_find_spec", lambda name: modules.get(name))
     monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(doctor, "_working_engines", lambda device: engines)
     return {f"{item.subject}: {item.ability}": item for item in examine(driver=object(), load=load)}
 
 
@@ -89,6 +95,14 @@ def test_a_gpu_that_tensorrt_rtx_does_not_support(monkeypatch: pytest.MonkeyPatc
     found = examined(monkeypatch, EVERYTHING, [H200])
     assert found["TensorRT-RTX: run engines"].obstacle == "NVIDIA H200 (9.0) is none of the GPUs it supports"
     assert found["TensorRT: build and run engines"].works
+
+
+def test_a_gpu_that_does_not_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined(monkeypatch, EVERYTHING, [H200], engines=("NVDEC",))
+    assert found["video: decode on cuda:0 with NVDEC"].works
+    assert (
+        found["video: encode on cuda:0 with NVENC"].obstacle == "not with this GPU, driver and PyAV; software does it"
+    )
 
 
 def test_a_provider_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ print(json.dumps([read("cpu"), read("cuda:0")]))
 """
 
 
-def _read(gpu: FakeGpu, path: Path | str, *, script: str = _READ, **options: Any) -> tuple[dict[str, Any], str | None]:
+def _read(gpu: FakeGpu, path: Path, *, script: str = _READ, **options: Any) -> tuple[dict[str, Any], str | None]:
     """What software reads and how the GPU took part; what is read on the GPU must be the same."""
     done = gpu.run("-c", script, path, **options)
     assert done.stderr == ""
@@ -96,6 +96,64 @@ def test_other_containers_and_sound(
 
     assert (len(read["frames"]), engine, gpu.used()) == (10, "NVDEC", 10 * "d")
     assert len(read["audio"]) > 40
+
+
+@_NEEDS_18
+def test_colours_that_only_the_container_names(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
+    film = gpu.teach(make_film(tmp_path / "a.mp4"))
+    path = tmp_path / "a.mkv"
+    with av.open(str(film)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        codec = stream.codec_context
+        codec.colorspace, codec.color_range, codec.color_primaries, codec.color_trc = 1, 2, 1, 1
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+
+    read, engine = _read(gpu, path)
+
+    assert (len(read["frames"]), engine) == (40, "NVDEC")
+    assert "matrix=1" in read["facts"]
+
+
+def _without_usability(parameters: bytes) -> bytes:
+    """The sequence parameters of an H.264 film in the main profile without their last part, filled with zeros."""
+    bits = "".join(f"{byte:08b}" for byte in parameters)
+    place = 32  # the unit's header, profile, constraints, level
+
+    def skip_number() -> None:
+        nonlocal place
+        zeros = bits.index("1", place) - place
+        place += 2 * zeros + 1
+
+    # Number of the set, bits of the frame number, order by bits of their own, reference frames.
+    for _ in range(5):
+        skip_number()
+    place += 1
+    skip_number()  # width
+    skip_number()  # height
+    place += 3  # frames, not fields; prediction; no cropping
+    assert bits[place - 1 : place + 1] == "01", "cropped, or without that part"
+    ended = bits[:place] + "01"
+    return int(ended.ljust(len(bits), "0"), 2).to_bytes(len(parameters), "big")
+
+
+@_NEEDS_18
+@pytest.mark.parametrize("fails", ["", "picture 14"])
+def test_a_film_that_does_not_say_how_far_frames_are_reordered(
+    gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, fails: str
+) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4", profile="main"))
+    data = path.read_bytes()
+    start = data.index(b"avcC") + 4 + 8
+    length = int.from_bytes(data[start - 2 : start], "big")
+    changed = _without_usability(data[start : start + length])
+    path.write_bytes(data[:start] + changed + data[start + length :])
+
+    read, engine = _read(gpu, path, fails=fails)
+
+    assert (len(read["frames"]), engine) == (40, None if fails else "NVDEC")
 
 
 @_NEEDS_18
@@ -212,6 +270,12 @@ def test_codecs_that_do_not_define_every_bit_stay_with_software(
     _, engine = _read(gpu, make_video(tmp_path / "a.mp4", codec="mpeg4"))
 
     assert (engine, gpu.used()) == (None, "")
+
+
+def test_a_gpu_with_another_index(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
+    path = gpu.teach(make_film(tmp_path / "a.mp4"))
+
+    assert _read(gpu, path, script=_READ.replace("cuda:0", "cuda:1"))[1] is None
 
 
 def test_it_can_be_switched_off(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from fcnrt.runtime.errors import DeviceError
 from fcnrt.runtime.spec import ModelSpec
+from fcnrt.runtime.video.engines import write_film
 from fcnrt.runtime.video.hardware import video_gpu
 
 if TYPE_CHECKING:
     from .conftest import FakeGpu, MakeFilm
+
+_DECODES = int(av.__version__.split(".")[0]) >= 18  # earlier PyAV loses what a frame from the GPU says about itself
 
 _RUN = """
 import sys
@@ -68,7 +71,7 @@ def test_a_run_on_the_gpu_is_like_one_in_software(
             assert gpu.used() == ""
 
     assert results["cpu"][1] == "reading N %, inference N %, writing N %"
-    decoder = " (NVDEC)" if int(av.__version__.split(".")[0]) >= 18 else ""
+    decoder = " (NVDEC)" if _DECODES else ""
     encoder = " (NVENC)" if save != "classes" else ""
     assert results["cuda:0"][1] == f"reading N %{decoder}, inference N %, writing N %{encoder}"
     used = gpu.used()
@@ -87,3 +90,21 @@ def test_a_run_on_the_gpu_is_like_one_in_software(
     assert [frame.pts for frame in frames] == [frame.pts for frame in same]
     for frame, again in zip(frames, same, strict=True):
         assert np.abs(frame.to_ndarray().astype(int) - again.to_ndarray()).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("fails", "engines"),
+    [
+        ("session", ["NVDEC"] if _DECODES else []),
+        ("", ["NVENC"]),  # the GPU was taught the film of software, not its own
+        ("device", []),
+    ],
+)
+def test_which_engines_work(gpu: FakeGpu, tmp_path: Path, fails: str, engines: list[str]) -> None:
+    write_film(tmp_path / "film.mp4", "cpu")
+    gpu.teach(tmp_path / "film.mp4")
+    script = "from fcnrt.runtime.video.engines import working_engines; print(sorted(working_engines('cuda:0')))"
+
+    done = gpu.run("-c", script, fails=fails)
+
+    assert (done.stdout, done.stderr) == (f"{engines}\n", "")

@@ -71,6 +71,8 @@ def test_a_file_of_the_gpu(gpu: FakeGpu, tmp_path: Path, size: tuple[int, int]) 
         frames = list(container.decode(stream))
         assert stream.duration * stream.time_base == Fraction(42042 + 1001, 30000)
         assert stream.sample_aspect_ratio == Fraction(16, 11)
+        codec = stream.codec_context
+        assert (codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range) == (1, 1, 1, 1)
         assert (stream.height, stream.width) == (height + height % 2, width + width % 2)
     assert [frame.pts * stream.time_base for frame in frames] == [Fraction(time, 30000) for time in _TIMES]
     # The GPU is lossless here, so that each picture shows that it is the one that belongs to its time.
