@@ -70,10 +70,14 @@ class FakeGpu:
             cwd: Where it runs.
         """
         for name in _LIBRARIES:
-            (self.folder / name).unlink(missing_ok=True)
-        for name in libraries:
-            (self.folder / name).symlink_to(self.driver)
-        own = {"LD_LIBRARY_PATH": str(self.folder), "FAKE_GPU": str(self.folder), "FAKE_GPU_FAILS": fails}
+            library = self.folder / name
+            library.unlink(missing_ok=True)
+            if name in libraries:
+                library.symlink_to(self.driver)
+            else:
+                library.touch()  # as if there were none; nor is the one of a real GPU found then
+        search = os.pathsep.join(filter(None, [str(self.folder), os.environ.get("LD_LIBRARY_PATH")]))
+        own = {"LD_LIBRARY_PATH": search, "FAKE_GPU": str(self.folder), "FAKE_GPU_FAILS": fails}
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=cwd,

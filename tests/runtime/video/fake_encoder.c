@@ -194,7 +194,8 @@ struct config {
 };
 
 /* As presets do, it wants B frames. */
-static int get_preset(struct session *session, struct identifier codec, struct identifier preset, int tuning, uint32_t *wanted) {
+static int get_preset(struct session *session, struct identifier codec, struct identifier preset, int tuning,
+                      uint32_t *wanted) {
     struct config *config = (struct config *)(wanted + (wanted[1] ? 1 : 2)); /* it begins with its version */
     config->key_frame_distance = 250;
     config->p_frame_distance = 3;
@@ -204,8 +205,8 @@ static int get_preset(struct session *session, struct identifier codec, struct i
 struct initialization {
     uint32_t version;
     struct identifier codec, preset;
-    uint32_t width, height, aspect_width, aspect_height, rate_numerator, rate_denominator, asynchronous, decides_types, flags,
-        private_size;
+    uint32_t width, height, aspect_width, aspect_height, rate_numerator, rate_denominator;
+    uint32_t asynchronous, decides_types, flags, private_size;
     void *private_data;
     struct config *config;
 };

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, NOT_SUPPORTED = 801, DEVICE_MEMORY = 2, SURFACES = 40, PITCH = 512 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, NOT_SUPPORTED = 801, DEVICE_MEMORY = 2 };
+enum { SURFACES = 40, PITCH = 512 };
 
 typedef unsigned long long pointer; /* into device memory */
 
@@ -74,7 +75,8 @@ struct copy {
 };
 
 static unsigned char *start(const struct side *side) {
-    return (unsigned char *)(side->memory == DEVICE_MEMORY ? (void *)side->device : side->host) + side->y * side->pitch + side->x;
+    unsigned char *bytes = side->memory == DEVICE_MEMORY ? (void *)side->device : side->host;
+    return bytes + side->y * side->pitch + side->x;
 }
 
 int cuMemcpy2DAsync_v2(const struct copy *copy, void *stream) {

@@ -197,7 +197,7 @@ def test_a_gpu_that_cannot_do_it_is_not_used(gpu: FakeGpu, tmp_path: Path, fails
 
 
 @_NEEDS_18
-@pytest.mark.parametrize("options", [{}, {"bf": "0"}, {"g": "1"}, _OPEN_GOP, _HEVC], ids=str)
+@pytest.mark.parametrize("options", [{}, {"g": "1"}, _OPEN_GOP, _HEVC], ids=str)
 @pytest.mark.parametrize("fails", ["picture 9", "picture 12", "map 25", "picture 39"])
 def test_a_gpu_that_fails_later(
     gpu: FakeGpu, tmp_path: Path, fails: str, options: dict[str, Any], make_film: MakeFilm

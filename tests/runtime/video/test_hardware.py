@@ -12,7 +12,6 @@ import pytest
 
 from fcnrt.runtime.errors import DeviceError
 from fcnrt.runtime.spec import ModelSpec
-from fcnrt.runtime.video.engines import write_film
 from fcnrt.runtime.video.hardware import video_gpu
 
 if TYPE_CHECKING:
@@ -90,21 +89,3 @@ def test_a_run_on_the_gpu_is_like_one_in_software(
     assert [frame.pts for frame in frames] == [frame.pts for frame in same]
     for frame, again in zip(frames, same, strict=True):
         assert np.abs(frame.to_ndarray().astype(int) - again.to_ndarray()).mean() < 3
-
-
-@pytest.mark.parametrize(
-    ("fails", "engines"),
-    [
-        ("session", ["NVDEC"] if _DECODES else []),
-        ("", ["NVENC"]),  # the GPU was taught the film of software, not its own
-        ("device", []),
-    ],
-)
-def test_which_engines_work(gpu: FakeGpu, tmp_path: Path, fails: str, engines: list[str]) -> None:
-    write_film(tmp_path / "film.mp4", "cpu")
-    gpu.teach(tmp_path / "film.mp4")
-    script = "from fcnrt.runtime.video.engines import working_engines; print(sorted(working_engines('cuda:0')))"
-
-    done = gpu.run("-c", script, fails=fails)
-
-    assert (done.stdout, done.stderr) == (f"{engines}\n", "")
