@@ -124,7 +124,7 @@ class VideoDecoder:
         try:
             frames = hardware.decode(packet)
         except av.FFmpegError:
-            self._software.reorder_depth = hardware.reorder_depth
+            self._software.reorder_depth = hardware.reorder_depth  # it may have grown since software stopped
             self._hardware, self._on_gpu = None, False
             kept, self._kept = self._kept, _KeptPackets()
             if not kept.complete:

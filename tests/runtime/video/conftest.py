@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class FakeGpu:
             packets = [packet for packet in container.demux(stream) if packet.size]
             slices = {packet.pts: _slices(bytes(packet), stream.codec_context.name) for packet in packets}
             container.seek(0)
-            for frame in container.decode(stream):
+            for frame in _decode(container.demux(stream)):
                 size = np.array([frame.height, frame.width], np.uint32)
                 picture = self.folder / f"{zlib.crc32(slices[frame.pts]):08x}"
                 picture.write_bytes(size.tobytes() + b"".join(plane.tobytes() for plane in _two_planes(frame)))
@@ -89,13 +90,20 @@ class FakeGpu:
         )
 
 
+def _decode(packets: Iterable[av.Packet[av.VideoStream]]) -> Iterator[av.VideoFrame]:
+    for packet in packets:
+        with suppress(av.FFmpegError):
+            yield from packet.decode()
+
+
 def _slices(data: bytes, codec: str) -> bytes:
     """The parts of a packet that FFmpeg hands to the GPU: each slice after a start code."""
     found = b""
     while data:
         end = 4 + int.from_bytes(data[:4], "big")
         unit, data = data[4:end], data[end:]
-        is_slice = unit[0] >> 1 < 32 if codec == "hevc" else unit[0] & 31 in (1, 5)
+        kind = unit[0] if unit else 0  # none in a damaged packet
+        is_slice = kind >> 1 < 32 if codec == "hevc" else kind & 31 in (1, 5)
         found += b"\0\0\1" + unit if is_slice else b""
     return found
 

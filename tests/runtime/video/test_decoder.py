@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
+from fcnrt.runtime.video import decoder
+
 if TYPE_CHECKING:
     from .conftest import FakeGpu, MakeFilm, Remux
 
@@ -144,7 +146,8 @@ def _without_usability(parameters: bytes) -> bytes:
 def test_a_film_that_does_not_say_how_far_frames_are_reordered(
     gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, fails: str
 ) -> None:
-    path = gpu.teach(make_film(tmp_path / "a.mp4", profile="main"))
+    pyramid = {"bf": "7", "x264-params": "b-pyramid=normal:ref=4:b-adapt=0"}
+    path = gpu.teach(make_film(tmp_path / "a.mp4", profile="main", **pyramid))
     data = path.read_bytes()
     start = data.index(b"avcC") + 4 + 8
     length = int.from_bytes(data[start - 2 : start], "big")
@@ -225,21 +228,52 @@ def test_what_is_kept_for_software_has_a_limit(gpu: FakeGpu, tmp_path: Path, mak
     assert hardware["frames"] == software["frames"][:18] + software["frames"][24:]
 
 
+def test_after_too_much_to_keep_the_next_key_frame_is_a_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "_KEPT_BYTES", 1000)
+
+    def packet(pts: int, size: int, *, key: bool = False) -> av.Packet[Any]:
+        made = av.Packet(size)
+        made.pts, made.is_keyframe = pts, key
+        return made
+
+    frame = av.VideoFrame(16, 16)
+    kept = decoder._KeptPackets()
+    kept.add(packet(0, 600, key=True))
+    kept.add(packet(1, 600))
+    assert not kept.complete
+    kept.add(packet(2, 100))
+    kept.add(packet(3, 100, key=True))
+    kept.add(packet(4, 100))
+    frame.pts = 2
+    kept.start_at(frame)
+    assert not kept.complete
+    frame.pts = 3
+    kept.start_at(frame)
+    assert kept.complete
+    assert [item.pts for item in kept.packets if item is not None] == [3, 4]
+
+
 @_NEEDS_18
-def test_damage_is_told_as_by_software(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:
-    path = gpu.teach(make_film(tmp_path / "a.mp4"))
+@pytest.mark.parametrize(
+    ("damaged", "fails", "told"),
+    [(17, "", True), (1, "picture 9", False)],  # before the first frame it is a stream that was joined in the middle
+)
+def test_damage_is_told_as_by_software(
+    gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm, damaged: int, fails: str, told: bool
+) -> None:
+    path = make_film(tmp_path / "a.mp4")
     with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][17]
+        packet = [packet for packet in container.demux(video=0) if packet.size][damaged]
         position, size = packet.pos, packet.size
     data = bytearray(path.read_bytes())
     data[position : position + size] = bytes(size)
     path.write_bytes(data)
 
-    read, engine = _read(gpu, path)
+    read, engine = _read(gpu, gpu.teach(path), fails=fails)
 
-    assert "damaged in 1 places" in read["error"]
+    assert ("damaged in 1 places" in str(read["error"])) == told
     assert engine is None
-    assert len(gpu.used()) >= 17
+    assert len(gpu.used()) >= 8
 
 
 @_NEEDS_18
