@@ -331,7 +331,7 @@ def _report(written: Path, amount: str, shares: ClassShares, times: StageTimes |
             ("writing", times.write_s, times.write_by),
         ]
         busy = ", ".join(
-            f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") + (f" ({engine})" if engine else "")
-            for name, seconds, engine in stages
+            f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") + (f" ({hardware})" if hardware else "")
+            for name, seconds, hardware in stages
         )
         say(f"  {shares.frame_count / times.wall_s:.4g} frames/s in {times.wall_s:.1f} s; busy: {busy}")

@@ -157,17 +157,17 @@ def _video(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding]:
         return [Finding("video", number, "write H.264", "this FFmpeg has no libx264", remedy)]
     found = [Finding("video", number, "read video, write H.264")]
     for index in range(len(gpus)):
-        working = _working_engines(f"cuda:{index}")
-        for ability, engine in (("decode", "NVDEC"), ("encode", "NVENC")):
-            obstacle = None if engine in working else "not with this GPU, driver and PyAV; software does it"
-            found.append(Finding("video", number, f"{ability} on cuda:{index} with {engine}", obstacle))
+        working = _working_hardware(f"cuda:{index}")
+        for ability, hardware in (("decode", "NVDEC"), ("encode", "NVENC")):
+            obstacle = None if hardware in working else "not with this GPU, driver and PyAV; software does it"
+            found.append(Finding("video", number, f"{ability} on cuda:{index} with {hardware}", obstacle))
     return found
 
 
-def _working_engines(device: str) -> set[str]:
-    from .video.engines import working_engines
+def _working_hardware(device: str) -> set[str]:
+    from .video.hardware_trial import working_hardware
 
-    return working_engines(device)
+    return working_hardware(device)
 
 
 def _export() -> list[Finding]:

@@ -95,7 +95,7 @@ def segment_video(
             stopped = exc
         finally:
             if times is not None:
-                times.read_by = reader.engine
+                times.read_by = reader.hardware
     if stopped is not None:
         raise stopped
 
@@ -135,7 +135,7 @@ def _video_file(
         ) as writer,
     ):
         if times is not None:
-            times.write_by = writer.engine
+            times.write_by = writer.hardware
 
         def write(item: _Item, class_map: NDArray[np.uint8] | None) -> None:
             if isinstance(item, AudioPacket):

@@ -157,7 +157,7 @@ class VideoReader:
         self.close()
 
     @property
-    def engine(self) -> Literal["NVDEC"] | None:
+    def hardware(self) -> Literal["NVDEC"] | None:
         """The part of the GPU that decodes; None while software does."""
         return "NVDEC" if self._decoder.on_gpu else None
 

@@ -45,7 +45,7 @@ class VideoWriter:
             frames of this size, it does that.
 
     Attributes:
-        engine: The part of the GPU that encodes; None for software.
+        hardware: The part of the GPU that encodes; None for software.
 
     Raises:
         OutputError: Here and in every method, if the file cannot be written.
@@ -71,7 +71,7 @@ class VideoWriter:
         """Time by which the first frame is shown later than its packet is decoded."""
         self._end = 0
         self._padding = (facts.size.height % 2, facts.size.width % 2)
-        self.engine: Literal["NVENC"] | None = None
+        self.hardware: Literal["NVENC"] | None = None
         encoder, options = self._choose_encoder(video_gpu(device))
         with self._translated_errors():
             self._container = av.open(str(path), "w", format="mp4")
@@ -130,7 +130,7 @@ class VideoWriter:
             codec.options = nvenc_options(gpu)
             self._set_up(codec)
             if encodes_truly(codec):
-                self.engine = "NVENC"
+                self.hardware = "NVENC"
                 return NVENC, nvenc_options(gpu)
         if _ENCODER not in av.codecs_available:
             raise MissingDependencyError(
@@ -161,10 +161,10 @@ class VideoWriter:
         try:
             return self._stream.encode(picture)
         except av.FFmpegError as exc:
-            if self.engine is None:
+            if self.hardware is None:
                 raise
             raise OutputError(
-                f"cannot write {self._label}: {self.engine} failed ({exc.strerror}); "
+                f"cannot write {self._label}: {self.hardware} failed ({exc.strerror}); "
                 f"{HARDWARE_VIDEO_VARIABLE}=0 writes it without the GPU"
             ) from exc
 

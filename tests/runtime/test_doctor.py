@@ -37,9 +37,9 @@ def examined(
     monkeypatch: pytest.MonkeyPatch,
     modules: dict[str, Any],
     gpus: list[Gpu],
-    engines: tuple[str, ...] = ("NVDEC", "NVENC"),
+    hardware: tuple[str, ...] = ("NVDEC", "NVENC"),
 ) -> dict[str, Finding]:
-    """The findings of a machine with these modules, GPUs and video engines, by subject and ability."""
+    """The findings of a machine with these modules, GPUs and video hardware, by subject and ability."""
 
     def load(name: str) -> Any:
         if name not in modules:
@@ -49,7 +49,7 @@ def examined(
     monkeypatch.setattr(doctor, "list_gpus", lambda driver: gpus)
     monkeypatch.setattr(doctor, "_find_spec", lambda name: modules.get(name))
     monkeypatch.setattr(doctor, "_version", lambda name: None)
-    monkeypatch.setattr(doctor, "_working_engines", lambda device: engines)
+    monkeypatch.setattr(doctor, "_working_hardware", lambda device: hardware)
     return {f"{item.subject}: {item.ability}": item for item in examine(driver=object(), load=load)}
 
 
@@ -98,7 +98,7 @@ def test_a_gpu_that_tensorrt_rtx_does_not_support(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_gpu_that_does_not_encode(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = examined(monkeypatch, EVERYTHING, [H200], engines=("NVDEC",))
+    found = examined(monkeypatch, EVERYTHING, [H200], hardware=("NVDEC",))
     assert found["video: decode on cuda:0 with NVDEC"].works
     assert (
         found["video: encode on cuda:0 with NVENC"].obstacle == "not with this GPU, driver and PyAV; software does it"

@@ -40,7 +40,7 @@ def read(device):
                 seen["frames"].append([item.pts, item.duration, picture, planes])
         except SourceError as exc:
             seen["error"] = str(exc)
-        return {**seen, "facts": repr(reader.facts), "engine": reader.engine}
+        return {**seen, "facts": repr(reader.facts), "hardware": reader.hardware}
 
 print(json.dumps([read("cpu"), read("cuda:0")]))
 """
@@ -50,11 +50,11 @@ def _read(gpu: FakeGpu, path: Path, *, script: str = _READ, **options: Any) -> t
     """What software reads and how the GPU took part; what is read on the GPU must be the same."""
     done = gpu.run("-c", script, path, **options)
     assert done.stderr == ""
-    software, hardware = json.loads(done.stdout)
-    assert software.pop("engine") is None
-    engine = hardware.pop("engine")
-    assert hardware == software
-    return software, engine
+    software, same = json.loads(done.stdout)
+    assert software.pop("hardware") is None
+    hardware = same.pop("hardware")
+    assert same == software
+    return software, hardware
 
 
 _HEVC = {"codec": "libx265", "x265-params": "log-level=none:keyint=12"}
@@ -81,9 +81,9 @@ def test_the_gpu_gives_the_frames_of_software(
 ) -> None:
     path = gpu.teach(make_film(tmp_path / "a.mp4", **options))
 
-    read, engine = _read(gpu, path)
+    read, hardware = _read(gpu, path)
 
-    assert (len(read["frames"]), engine, gpu.used()) == (40, "NVDEC", 40 * "d")
+    assert (len(read["frames"]), hardware, gpu.used()) == (40, "NVDEC", 40 * "d")
 
 
 @_NEEDS_18
@@ -94,9 +94,9 @@ def test_other_containers_and_sound(
     times = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]
     mp4 = gpu.teach(make_video(tmp_path / "a.mp4", pts=times, audio="aac"))
 
-    read, engine = _read(gpu, remux(mp4, tmp_path / name))
+    read, hardware = _read(gpu, remux(mp4, tmp_path / name))
 
-    assert (len(read["frames"]), engine, gpu.used()) == (10, "NVDEC", 10 * "d")
+    assert (len(read["frames"]), hardware, gpu.used()) == (10, "NVDEC", 10 * "d")
     assert len(read["audio"]) > 40
 
 
@@ -113,9 +113,9 @@ def test_colours_that_only_the_container_names(gpu: FakeGpu, tmp_path: Path, mak
                 packet.stream = stream
                 target.mux(packet)
 
-    read, engine = _read(gpu, path)
+    read, hardware = _read(gpu, path)
 
-    assert (len(read["frames"]), engine) == (40, "NVDEC")
+    assert (len(read["frames"]), hardware) == (40, "NVDEC")
     assert "matrix=1" in read["facts"]
 
 
@@ -154,16 +154,16 @@ def test_a_film_that_does_not_say_how_far_frames_are_reordered(
     changed = _without_usability(data[start : start + length])
     path.write_bytes(data[:start] + changed + data[start + length :])
 
-    read, engine = _read(gpu, path, fails=fails)
+    read, hardware = _read(gpu, path, fails=fails)
 
-    assert (len(read["frames"]), engine) == (40, None if fails else "NVDEC")
+    assert (len(read["frames"]), hardware) == (40, None if fails else "NVDEC")
 
 
 @_NEEDS_18
 def test_a_rotated_video(gpu: FakeGpu, tmp_path: Path, make_video: MakeVideo) -> None:
-    _, engine = _read(gpu, gpu.teach(make_video(tmp_path / "a.mp4", rotation=90)))
+    _, hardware = _read(gpu, gpu.teach(make_video(tmp_path / "a.mp4", rotation=90)))
 
-    assert engine == "NVDEC"
+    assert hardware == "NVDEC"
 
 
 @_NEEDS_18
@@ -177,25 +177,25 @@ def test_a_size_that_changes(
             film = gpu.teach(make_film(tmp_path / f"{height}.mp4", height=height))
             file.write(remux(film, tmp_path / f"{height}.ts").read_bytes())
 
-    read, engine = _read(gpu, both)
+    read, hardware = _read(gpu, both)
 
-    assert (len(read["frames"]), engine) == (80, "NVDEC")
+    assert (len(read["frames"]), hardware) == (80, "NVDEC")
 
 
 @pytest.mark.parametrize("libraries", [(), ("libcuda.so.1",), ("libnvcuvid.so.1",)], ids=str)
 def test_without_the_libraries_software_decodes(
     gpu: FakeGpu, tmp_path: Path, libraries: tuple[str, ...], make_film: MakeFilm
 ) -> None:
-    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), libraries=libraries)
+    read, hardware = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), libraries=libraries)
 
-    assert (len(read["frames"]), engine, gpu.used()) == (40, None, "")
+    assert (len(read["frames"]), hardware, gpu.used()) == (40, None, "")
 
 
 @pytest.mark.parametrize("fails", ["device", "caps", "create", "picture 0", "map 0", "rubbish"])
 def test_a_gpu_that_cannot_do_it_is_not_used(gpu: FakeGpu, tmp_path: Path, fails: str, make_film: MakeFilm) -> None:
-    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), fails=fails)
+    read, hardware = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4")), fails=fails)
 
-    assert (len(read["frames"]), engine) == (40, None)
+    assert (len(read["frames"]), hardware) == (40, None)
     assert len(gpu.used()) < 8
 
 
@@ -205,9 +205,9 @@ def test_a_gpu_that_cannot_do_it_is_not_used(gpu: FakeGpu, tmp_path: Path, fails
 def test_a_gpu_that_fails_later(
     gpu: FakeGpu, tmp_path: Path, fails: str, options: dict[str, Any], make_film: MakeFilm
 ) -> None:
-    read, engine = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4", **options)), fails=fails)
+    read, hardware = _read(gpu, gpu.teach(make_film(tmp_path / "a.mp4", **options)), fails=fails)
 
-    assert (len(read["frames"]), engine) == (40, None)
+    assert (len(read["frames"]), hardware) == (40, None)
     assert len(gpu.used()) >= int(fails.split()[1])
 
 
@@ -269,10 +269,10 @@ def test_damage_is_told_as_by_software(
     data[position : position + size] = bytes(size)
     path.write_bytes(data)
 
-    read, engine = _read(gpu, gpu.teach(path), fails=fails)
+    read, hardware = _read(gpu, gpu.teach(path), fails=fails)
 
     assert ("damaged in 1 places" in str(read["error"])) == told
-    assert engine is None
+    assert hardware is None
     assert len(gpu.used()) >= 8
 
 
@@ -293,17 +293,17 @@ def test_frames_without_times_stay_with_software(
 ) -> None:
     film = gpu.teach(make_film(tmp_path / "a.mp4"))
 
-    read, engine = _read(gpu, remux(film, tmp_path / "a.h264"))
+    read, hardware = _read(gpu, remux(film, tmp_path / "a.h264"))
 
-    assert (len(read["frames"]), engine, gpu.used()) == (40, None, "")
+    assert (len(read["frames"]), hardware, gpu.used()) == (40, None, "")
 
 
 def test_codecs_that_do_not_define_every_bit_stay_with_software(
     gpu: FakeGpu, tmp_path: Path, make_video: MakeVideo
 ) -> None:
-    _, engine = _read(gpu, make_video(tmp_path / "a.mp4", codec="mpeg4"))
+    _, hardware = _read(gpu, make_video(tmp_path / "a.mp4", codec="mpeg4"))
 
-    assert (engine, gpu.used()) == (None, "")
+    assert (hardware, gpu.used()) == (None, "")
 
 
 def test_a_gpu_with_another_index(gpu: FakeGpu, tmp_path: Path, make_film: MakeFilm) -> None:

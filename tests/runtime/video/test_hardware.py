@@ -45,7 +45,7 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("device", "index"), [("cpu", None), ("auto", None), ("cuda", 0), ("cuda:0", 0), ("cuda:3", 3)]
 )
-def test_the_engines_of_the_gpu_that_runs_the_network_are_tried(device: str, index: int | None) -> None:
+def test_the_gpu_that_runs_the_network_is_tried(device: str, index: int | None) -> None:
     assert video_gpu(device) == index
 
 

@@ -39,7 +39,7 @@ try:
     with VideoWriter(Path("a.mp4"), facts, device=sys.argv[2]) as writer:
         for image, time in zip(noise, times):
             writer.write(TimedFrame(image, time, 1001))
-    print(writer.engine)
+    print(writer.hardware)
 except OutputError as exc:
     print(exc)
 """
@@ -48,7 +48,7 @@ except OutputError as exc:
 def _write(
     gpu: FakeGpu, folder: Path, *, height: int = 98, width: int = 150, device: str = "cuda:0", **options: Any
 ) -> str:
-    """What the child that writes ``a.mp4`` prints: the engine, or the error."""
+    """What the child that writes ``a.mp4`` prints: what encoded, or the error."""
     folder.mkdir(exist_ok=True)
     done = gpu.run("-c", _WRITE, json.dumps([height, width, _TIMES]), device, cwd=folder, **options)
     assert done.stderr == ""

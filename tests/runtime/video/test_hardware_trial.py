@@ -1,4 +1,4 @@
-"""Which engines work is tried, on a GPU that `conftest.py` describes."""
+"""What of a GPU works for video is tried. See `conftest.py` for the GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
-from fcnrt.runtime.video.engines import write_film
+from fcnrt.runtime.video.hardware_trial import write_film
 
 if TYPE_CHECKING:
     from .conftest import FakeGpu
@@ -17,18 +17,21 @@ _DECODES = int(av.__version__.split(".")[0]) >= 18  # earlier PyAV loses what a 
 
 
 @pytest.mark.parametrize(
-    ("fails", "engines"),
+    ("fails", "works"),
     [
         ("session", ["NVDEC"] if _DECODES else []),
         ("", ["NVENC"]),  # the GPU was taught the film of software, not its own
+        ("encode 5", ["NVDEC"] if _DECODES else []),
         ("device", []),
     ],
 )
-def test_which_engines_work(gpu: FakeGpu, tmp_path: Path, fails: str, engines: list[str]) -> None:
+def test_what_works(gpu: FakeGpu, tmp_path: Path, fails: str, works: list[str]) -> None:
     write_film(tmp_path / "film.mp4", "cpu")
     gpu.teach(tmp_path / "film.mp4")
-    script = "from fcnrt.runtime.video.engines import working_engines; print(sorted(working_engines('cuda:0')))"
+    script = (
+        "from fcnrt.runtime.video.hardware_trial import working_hardware; print(sorted(working_hardware('cuda:0')))"
+    )
 
     done = gpu.run("-c", script, fails=fails)
 
-    assert (done.stdout, done.stderr) == (f"{engines}\n", "")
+    assert (done.stdout, done.stderr) == (f"{works}\n", "")
