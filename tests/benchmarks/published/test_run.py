@@ -9,7 +9,8 @@ import pytest
 from fcnrt.benchmarks.published.engine_memory import SHAPES
 from fcnrt.benchmarks.published.latency import Network
 from fcnrt.benchmarks.published.overhead import measure_overhead
-from fcnrt.benchmarks.published.run import BENCHMARKS, Setup, main, measure
+from fcnrt.benchmarks.published.run import main, measure
+from fcnrt.benchmarks.published.suite import BENCHMARKS, Setup
 from fcnrt.benchmarks.published.table import render
 from fcnrt.benchmarks.published.video import measure_video
 from fcnrt.benchmarks.report import Report
@@ -92,7 +93,7 @@ def test_every_benchmark_runs_and_its_report_can_be_written_read_and_shown(setup
         "full-width-int8-48x64": [2.0],
         "full-width-opening": [None],
         "full-width-opening-memory": [None],
-        "full-width-self-test": [None],
+        "full-width-self-test": [None, None],
         "export-memory": [3.0, None, None, 2.0],
     }
     assert "help ..." in lines
