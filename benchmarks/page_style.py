@@ -1,4 +1,4 @@
-"""The style of the parity report: readable on a phone, in the light and in the dark."""
+"""The style of the reports of `fcnrt bench` and `fcnrt verify`: readable on a phone, in the light and in the dark."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..runtime.atomic import atomic_path
+from ..runtime.atomic import write_text
 from ..runtime.errors import SourceError
 
 _SIGNIFICANT_DIGITS = 5  # more than any clock or machine repeats
@@ -43,8 +43,7 @@ class ReportFile:
         Raises:
             OutputError: If the file cannot be written.
         """
-        with atomic_path(path) as temporary:
-            temporary.write_text(self.text(document), encoding="utf-8")
+        write_text(path, self.text(document))
 
     def read(self, path: Path, parse: Callable[[dict[str, Any]], T]) -> T:
         """The report in a file of this kind.

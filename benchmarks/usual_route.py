@@ -29,7 +29,7 @@ def export_usual_route(model: nn.Module, path: Path) -> Path:
     """Write a network as ``torch.onnx.export`` does by itself: float NCHW in, logits out, any batch, height and width.
 
     Args:
-        model: Network, normalised image (N, 3, H, W) to logits (N, classes, H, W).
+        model: Network, normalised image (N, 3, H, W) to logits (N, score_channels, H, W).
         path: File to write, ``.onnx``; its weights may come to lie in a second file beside it.
 
     Returns:
@@ -64,8 +64,8 @@ class UsualRoute:
     Args:
         path: The file.
         preprocessing: What the network was trained with.
-        infer: Computes logits, float32 (N, classes, H, W), of normalised images, float32 (N, 3, H, W); ONNX Runtime on
-            the CPU with default options if left out.
+        infer: Computes logits, float32 (N, score_channels, H, W), of normalised images, float32 (N, 3, H, W); ONNX
+            Runtime on the CPU with default options if left out.
     """
 
     def __init__(self, path: Path, preprocessing: Preprocessing, *, infer: Infer | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -49,5 +50,14 @@ def main() -> None:
     try:
         app()
     except FcnrtError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        sys.exit(1)
+        _end(str(exc))
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        # A path that nobody may even look at: too long, in a folder that must not be entered, on a disk that fails.
+        _end(f"cannot use {exc.filename}: {exc.strerror}")
+
+
+def _end(error: str) -> NoReturn:
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(1)

@@ -68,7 +68,7 @@ def clear() -> None:
     """Delete the engines and the graphs in the cache, and what TensorRT has measured and compiled."""
     from ..runtime.atomic import remove_folder
     from ..runtime.engines.store import EngineStore
-    from ..runtime.runners.optimized_graph import kept_graphs
+    from ..runtime.runners.optimized_graph import kept_graphs, remove_unfinished_graphs
     from .console import counted, say
 
     store = EngineStore()
@@ -77,6 +77,8 @@ def clear() -> None:
         store.remove(engine)
     for graph in graphs:
         remove_folder(graph.path)
+    store.remove_leftovers()
+    remove_unfinished_graphs()
     others = store.remove_caches()
     say(f"deleted {_summary(engines, graphs)}, and {counted(others, 'cache')} of TensorRT's")
 

@@ -72,6 +72,7 @@ def write_clip(
         on_frame: Called after each frame, to show progress.
 
     Raises:
+        ValueError: If a side of `size` is odd.
         OutputError: If the file cannot be written, or PyAV has no H.264 encoder.
     """
     import av

@@ -35,7 +35,11 @@ def open_data(root: Path) -> DataFolder:
     Raises:
         DatasetError: If it is none of them.
     """
-    if not root.is_dir():
+    try:
+        is_folder = root.is_dir()
+    except OSError as exc:  # in a folder that may not be entered, or a name that is too long
+        raise DatasetError(f"{root}: cannot be read ({exc.strerror})") from exc
+    if not is_folder:
         raise DatasetError(f"{root}: no such folder; --data takes the folder of a data set")
     if find_voc(root) is not None:
         return DataFolder("PASCAL VOC", VOC_CLASSES, partial(VocSegmentation, root))

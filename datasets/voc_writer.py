@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from ..fcn_models.voc import voc_palette
-from ..runtime.atomic import atomic_path
+from ..runtime.atomic import write_text
 from ..runtime.errors import OutputError
 from ..runtime.images.palette_png import encode_palette_png
 from ..runtime.spec import ImageSize
@@ -106,5 +106,4 @@ def _write_scene(root: Path, scene: LabeledImage) -> None:
 
 
 def _write_split(root: Path, split: str, names: Iterable[str]) -> None:
-    with atomic_path(root / SPLITS_FOLDER / f"{split}.txt") as path:
-        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    write_text(root / SPLITS_FOLDER / f"{split}.txt", "".join(f"{name}\n" for name in names))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..fcn_models.weights import bundled
+from ..runtime.atomic import make_folder
 from ..runtime.cache import cache_dir
-from ..runtime.errors import MissingDependencyError, OutputError
+from ..runtime.errors import MissingDependencyError
 from .requirements import require_export_packages
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ def demo_model(variant: str = "fcn8s") -> Path:
             require_export_packages("exporting the demo model (once, on first use)")
         except MissingDependencyError as exc:
             raise MissingDependencyError(f"{exc}, or name an exported model with --model FILE") from exc
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"cannot make the cache directory {path.parent}: {exc.strerror}") from exc
+        make_folder(path.parent)
         from .to_onnx import export_onnx
 
         export_onnx(demo_checkpoint(variant), path)

@@ -96,9 +96,9 @@ def sha256_of(path: Path) -> str:
 
 def _head(path: Path) -> tuple[bytes, int]:
     """First bytes and size of the file."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory; name the checkpoint file in it")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a directory; name the checkpoint file in it")
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_HEAD)

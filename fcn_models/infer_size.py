@@ -56,7 +56,7 @@ class AtInferSize(Network):
         self.upsampling_layers = tuple(f"_network.{name}" for name in network.upsampling_layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """As `Network`: (N, 3, H, W) to (N, classes, H, W)."""
+        """As `Network`: (N, 3, H, W) to (N, score_channels, H, W)."""
         height, width = image.shape[2:]
         # In float32 in any case: a half has too few bits for weights of pixels.
         inside = _resize(image.float(), *self._inner(height, width)).to(image.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from .errors import FcnrtError, OutputError
 
-_TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>(?:\.[^.]*)?)", re.DOTALL)  # as `tempfile` names them
+# As the temporary files are named below, and as `tempfile` names the folders.
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>(?:\.[^.]*)?)", re.DOTALL)
 
 
 def check_writable(path: Path) -> None:
@@ -35,6 +37,37 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises:
+        OutputError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file, so that it is never there in part.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, so that it is never there in part.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends, and is removed if the block fails.
@@ -42,20 +75,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary file lies in the same directory and keeps the suffix, which writers derive the format from.
 
     Raises:
-        OutputError: If the file cannot be written: no such directory, no permission, disk full.
+        OutputError: If the file cannot be written: it is a folder, no such directory, no permission, disk full.
     """
+    # Not tempfile's: its files are private, and a result is an ordinary file, with the permissions that users chose.
+    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
+        is_folder = path.is_dir()
+        if not is_folder:
+            temporary.open("xb").close()
     except OSError as exc:
         raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
-    temporary = Path(name)
+    if is_folder:
+        raise OutputError(f"cannot write {path}: it is a folder")
     try:
         yield temporary
-        # mkstemp makes private files; a result is an ordinary file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except FcnrtError:
         raise

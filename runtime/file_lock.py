@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from .atomic import make_folder
 from .errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: two processes then make it twice, and the later one stays
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -20,23 +27,40 @@ def file_lock(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterato
     Raises:
         OutputError: If the folder cannot be made or the file not written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the cache directory {path.parent}: {exc.strerror}") from exc
-    try:
-        file = path.open("a")
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
-    with file:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows: two processes then make it twice, and the later one stays
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    make_folder(path.parent)
+    with _opened(path) as file:
+        if not _lock_if_free(file):
             on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock while the block runs if no other process holds it; whether it is held.
+
+    Args:
+        path: The lock's file.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    with _opened(path) as file:
+        yield _lock_if_free(file)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("a")
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+
+
+def _lock_if_free(file: IO[str]) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

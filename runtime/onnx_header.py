@@ -81,9 +81,9 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> tuple[OnnxHeader, dict[str, str]]:
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a directory; name the .onnx file in it")
     try:
+        if path.is_dir():
+            raise ModelFileError(f"{path} is a directory; name the .onnx file in it")
         with path.open("rb") as file:
             if file.read(1) == b"":
                 raise ModelFileError(f"{path} is empty; export it again with: fcnrt export -o {path}")

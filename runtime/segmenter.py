@@ -103,6 +103,7 @@ class Segmenter:
                 for another machine (`EngineMismatchError`), or there is no engine for it.
             DeviceError: If the device does not exist or cannot be used.
             MissingDependencyError: If the backend is not installed.
+            InferenceError: If TensorRT cannot load the engine.
             OutputError: If an engine cannot be kept in the user's cache.
             ValueError: If `backend`, `threads` or `provider` has a value that is not allowed.
         """

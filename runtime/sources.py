@@ -71,9 +71,13 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
     path = Path(text)
     if "://" in text:
         return _stream(text)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as exc:  # in a folder that may not be entered, or a name that is too long
+        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
+    if is_folder:
         return _folder(path, images_needed)
-    if path.exists():
+    if exists:
         if is_image(path):
             return ImageSource((path,), root=path.parent, name=path.stem, single=True)
         # A plain path, even one like `concat:...`, must not be taken for one of FFmpeg's protocols.
@@ -89,7 +93,10 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
 
 
 def _stream(url: str) -> VideoSource:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise SourceError(f"this URL cannot be understood: {exc}") from exc  # it may hold a password
     host = parts.netloc.rpartition("@")[2]
     name = Path(parts.path).stem or host.partition(":")[0] or "stream"
     return VideoSource(

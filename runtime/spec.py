@@ -52,13 +52,13 @@ class ModelSpec:
     """What the runtime must know about an exported network; travels inside the file as JSON metadata.
 
     Attributes:
-        variant: Architecture: ``fcn32s``, ``fcn16s`` or ``fcn8s``.
+        variant: Architecture, as ``fcnrt export --variant`` names it: ``fcn8s``, ``fcn_resnet50`` and so on.
         class_names: One name per class; index = value in the class map.
         palette: One RGB colour (0..255) per class.
         channel_order: Order of the three input channels that the graph expects.
         outputs: Names of the graph's outputs, in order.
         precision: Type the convolutions run in.
-        align: Padding scheme of the network, ``same`` or ``caffe``.
+        align: Padding scheme of the network: ``same`` or ``caffe``, of networks that have but one ``native``.
         preprocessing: Name of the pre-processing inside the graph, for the reader; nothing is left to do outside.
         activation_scale_log2: Activations inside the graph are scaled by 2 to this power (0 or negative), so that
             they fit half precision; class maps, confidences and logits are not affected.

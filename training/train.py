@@ -26,7 +26,8 @@ from ..datasets.labeled_image import LabeledImage
 from ..export.heap import keeping_free_memory
 from ..export.reference import normalize_images
 from ..fcn_models.preprocessing import PREPROCESSING
-from ..runtime.errors import DatasetError, DeviceError, FcnrtError, OutputError, TrainingError
+from ..runtime.atomic import make_folder
+from ..runtime.errors import DatasetError, DeviceError, FcnrtError, TrainingError
 from .augmentation import Augmentation
 from .batch_norm import add_batch_norm
 from .data_module import PictureData, stream
@@ -132,7 +133,7 @@ def train(
             log_every_n_steps=1,
         )
         _check_devices(trainer, plan)
-        _make_folder(folder)
+        make_folder(folder)
         with keeping_free_memory() if trainer.strategy.root_device.type == "cpu" else contextlib.nullcontext():
             trainer.fit(module, data, ckpt_path=folder / STATE if resume else None, weights_only=True)
     return run.history
@@ -198,13 +199,6 @@ def _check_devices(trainer: Trainer, plan: Plan) -> None:
             f"nothing says where the other machines of {plan.machines} are; start the command on each with a launcher "
             "(torchrun, SLURM), or leave --machines out"
         )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc
 
 
 def _statistics_images(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from ...runtime.atomic import atomic_path
+from ...runtime.atomic import write_text
 from ..page_style import STYLE
 from .agreement import verdict
 from .plots import COLOURS, class_plot, latency_plot, legend, throughput_plot
@@ -41,8 +41,7 @@ def write_html(report: BenchReport, path: Path) -> None:
     Raises:
         OutputError: If the file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        temporary.write_text(to_html(report), encoding="utf-8")
+    write_text(path, to_html(report))
 
 
 def to_html(report: BenchReport) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...datasets.confusion import ConfusionMatrix
 from ...datasets.labeled_image import LabeledImage
-from ...runtime.atomic import atomic_path
+from ...runtime.atomic import write_text
 from ...runtime.segmenter import Segmenter
 from ..bench.tables import Table
 from ..route_runner import RouteRunner
@@ -83,8 +83,7 @@ class Evaluation:
             "class_names": self.class_names,
             "confusion": self.confusion.counts.tolist(),
         }
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def open_checkpoint_segmenter(checkpoint: Checkpoint, *, device: str) -> Segmenter:

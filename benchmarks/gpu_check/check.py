@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...runtime.atomic import make_folder
 from ...runtime.doctor import examine
-from ...runtime.errors import DeviceError, FcnrtError, MissingDependencyError, OutputError
+from ...runtime.errors import DeviceError, FcnrtError, MissingDependencyError
 from ...runtime.spec import ImageSize
 from ..environment import Environment
 from ..report import Outcome, Report, Row
@@ -207,10 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         require_device(options.device)
-        try:
-            options.output.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"cannot make the folder {options.output.parent}: {exc.strerror}") from exc
+        make_folder(options.output.parent)
         from .models import demo_network, full_width_network
 
         settings = GpuCheck(networks=(demo_network, full_width_network), models=options.models, device=options.device)

@@ -21,6 +21,7 @@ from ...export.deployable import Deployable
 from ...export.requirements import require_export_packages
 from ...fcn_models.fcn import FCNConfig
 from ...fcn_models.preprocessing import PREPROCESSING, PreprocessingName
+from ...runtime.atomic import make_folder
 from ...runtime.errors import FcnrtError
 from ...runtime.spec import Precision
 from ..random_network import random_checkpoint, random_network
@@ -114,8 +115,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", choices=NETWORKS, help="one network (the one of full width takes 0.8 GB)")
     options = parser.parse_args(arguments)
     try:
-        from ...runtime.run.outputs import make_folder  # imports OpenCV, which the machine with the GPU may lack
-
         make_folder(options.folder)
         for name in (options.only,) if options.only else NETWORKS:
             network = NETWORKS[name]()

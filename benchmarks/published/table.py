@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...runtime.atomic import atomic_path
+from ...runtime.atomic import write_text
 from ...runtime.errors import FcnrtError, OutputError, SourceError
 from ..report import Outcome, Report, Row
 
@@ -81,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "run: python -m fcnrt.benchmarks.published.table"
             )
         if after != before:
-            with atomic_path(options.readme) as temporary:
-                temporary.write_text(after, encoding="utf-8")
+            write_text(options.readme, after)
     except FcnrtError as exc:
         sys.exit(f"error: {exc}")
 

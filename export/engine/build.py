@@ -6,15 +6,16 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.atomic import check_writable
+from ...runtime.atomic import check_writable, make_folder
 from ...runtime.engines.manifest import EngineKey, EngineManifest, file_sha256, write_engine
 from ...runtime.engines.optimization_profile import OptimizationProfile
 from ...runtime.engines.tensorrt_library import Target, TensorRtLibrary, choose_library
-from ...runtime.errors import DeviceError, EngineBuildError
+from ...runtime.errors import DeviceError, EngineBuildError, OutputError
 from ...runtime.gpu.gpu import Gpu, find_gpu
 from ...runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
 from ...runtime.self_test import SELF_TEST_KEY
@@ -190,6 +191,9 @@ def build_engine(
         raise EngineBuildError(f"compute capabilities cannot be chosen with {library}; use --target rtx")
     if options.timing_cache is not None and library.flavor != "tensorrt":
         raise EngineBuildError(f"{library} measures nothing when it builds and keeps no timing cache; leave it out")
+    if options.timing_cache is not None:
+        make_folder(options.timing_cache.parent)
+        check_writable(options.timing_cache)
     key = engine_key(onnx_path, options, library, gpu)
     progress = BuildProgress(on_progress)
     built = run_interruptibly(
@@ -248,7 +252,9 @@ def _build(
     if layers is not None:
         inspected = check_precision(layers, header.spec.precision, planned_convolutions(parsed, header.spec))
     if timing_cache is not None:
-        save_timing_cache(config, timing_cache)
+        # The engine is there, and took minutes: that the next build will take as long is no reason to lose it.
+        with suppress(OutputError):
+            save_timing_cache(config, timing_cache)
     return _Built(serialized, plan.profiles, convolutions, inspected)
 
 
@@ -329,7 +335,9 @@ def _set_compute_capabilities(trt: Any, config: Any, wanted: Sequence[str]) -> N
 def _timing_cache(options: EngineOptions, library: TensorRtLibrary, gpu: Gpu | None) -> Path | None:
     if not options.use_timing_cache or library.flavor != "tensorrt" or gpu is None:
         return None
-    return options.timing_cache or default_timing_cache(library, gpu)
+    with suppress(OutputError):  # there is no place for a cache
+        return options.timing_cache or default_timing_cache(library, gpu)
+    return None
 
 
 def _build_error(

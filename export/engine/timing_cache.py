@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...runtime.atomic import atomic_path
+from ...runtime.atomic import make_folder, write_bytes
 from ...runtime.engines.store import timing_dir
 from ...runtime.engines.tensorrt_library import TensorRtLibrary
-from ...runtime.errors import OutputError
 from ...runtime.gpu.gpu import Gpu
 
 
@@ -42,10 +41,6 @@ def save_timing_cache(config: Any, path: Path) -> None:
     cache = config.get_timing_cache()
     if cache is None:
         return
-    data = cache.serialize()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the directory {path.parent}: {exc.strerror}") from exc
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(memoryview(data))
+    data = memoryview(cache.serialize())
+    make_folder(path.parent)
+    write_bytes(path, data)

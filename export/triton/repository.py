@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from ...runtime.atomic import atomic_path
+from ...runtime.atomic import atomic_path, write_text
 from ...runtime.engines.manifest import manifest_path, read_manifest
 from ...runtime.engines.optimization_profile import OptimizationProfile
 from ...runtime.engines.tensorrt_library import Flavor, title
@@ -156,5 +156,4 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(target, text)

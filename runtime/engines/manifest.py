@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, write_text
 from ..errors import EngineMismatchError
 from ..gpu.gpu import Gpu
 from ..spec import ModelSpec
@@ -55,7 +55,7 @@ class EngineKey:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def differences(self, other: EngineKey) -> list[str]:
-        """One line for each field in which the two differ: ``field: mine, theirs``."""
+        """One line for each field in which the two differ: ``field: mine, wanted theirs``."""
         names = [field.name for field in dataclasses.fields(self)]
         return [
             f"{name}: {getattr(self, name)}, wanted {getattr(other, name)}"
@@ -164,8 +164,7 @@ def write_manifest(engine: Path, manifest: EngineManifest) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    with atomic_path(manifest_path(engine)) as temporary:
-        temporary.write_text(manifest.to_json(), encoding="utf-8")
+    write_text(manifest_path(engine), manifest.to_json())
 
 
 def read_manifest(engine: Path) -> EngineManifest:
@@ -175,7 +174,11 @@ def read_manifest(engine: Path) -> EngineManifest:
         EngineMismatchError: If the engine or its manifest is missing or damaged.
     """
     path = manifest_path(engine)
-    if not engine.is_file():
+    try:
+        is_file = engine.is_file()
+    except OSError as exc:  # in a folder that may not be entered, or a name that is too long
+        raise EngineMismatchError(f"{engine} cannot be read: {exc.strerror}") from exc
+    if not is_file:
         raise EngineMismatchError(f"{engine} does not exist; build it with: fcnrt build MODEL.onnx -o {engine}")
     try:
         return EngineManifest.from_json(path.read_text(encoding="utf-8"))

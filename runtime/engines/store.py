@@ -13,11 +13,14 @@ from pathlib import Path
 from ..atomic import remove_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import EngineMismatchError, OutputError
-from ..file_lock import file_lock
+from ..file_lock import file_lock, lock_if_free
 from .manifest import EngineKey, EngineManifest, manifest_path, read_manifest
 
 PROVIDER_SUFFIX = ".ort"
 """Suffix of the folders in which ONNX Runtime keeps engines, one each."""
+
+UNFINISHED_SUFFIX = ".unfinished"
+"""Suffix of such a folder while ONNX Runtime builds."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class EngineStore:
     def entries(self) -> list[StoredEngine]:
         """Everything in the store, the newest first."""
         entries = []
-        for path in self.directory.glob("*.engine"):
+        for path in self.directory.glob("[!.]*.engine"):  # others are being written
             status = path.stat()
             entries.append(StoredEngine(path, _manifest_or_none(path), status.st_size, status.st_mtime))
         for path in self.directory.glob(f"*{PROVIDER_SUFFIX}"):
@@ -123,6 +126,19 @@ class EngineStore:
             remove_folder(entry.path)
         else:
             _delete([entry.path, manifest_path(entry.path)])
+
+    def remove_leftovers(self) -> None:
+        """Delete what processes that were killed have left of engines; what others are building now stays.
+
+        Raises:
+            OutputError: If it cannot be deleted.
+        """
+        for lock in self.directory.glob("*.lock"):
+            with lock_if_free(lock) as free:
+                if free:
+                    engine = lock.with_suffix(".engine")
+                    remove_leftovers(engine, manifest_path(engine))
+                    remove_folder(lock.with_suffix(UNFINISHED_SUFFIX))
 
     def remove_caches(self) -> int:
         """Delete what TensorRT has measured in builds, and TensorRT-RTX has compiled in runs; the number of files.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from ..device import Device
 from ..errors import DeviceError
+from .gpu import count_gpus, load_driver
 
 PROVIDER = "CUDAExecutionProvider"
 """ONNX Runtime's name for its CUDA backend."""
 
-_CUDA_SUCCESS = 0
 _INSTALL_GPU = 'pip uninstall onnxruntime; pip install "fcnrt[gpu]"'
 _INSTALL_LIBRARIES = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 
@@ -60,14 +58,7 @@ def require_cuda(session: Any, device: Device) -> None:
 
 def count_cuda_devices() -> int:
     """Number of CUDA devices the NVIDIA driver offers; 0 without a driver. Takes no device memory."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != _CUDA_SUCCESS or driver.cuDeviceGetCount(ctypes.byref(count)) != _CUDA_SUCCESS:
-        return 0
-    return count.value
+    return count_gpus(load_driver())
 
 
 def _missing_libraries(onnxruntime: Any) -> list[str]:

@@ -42,22 +42,31 @@ def load_driver() -> Any | None:
     return driver if driver.cuInit(0) == _SUCCESS else None
 
 
-def list_gpus(driver: Any | None) -> list[Gpu]:
-    """All GPUs that the driver offers, in CUDA's order; none without a driver.
+def count_gpus(driver: Any | None) -> int:
+    """Number of GPUs that the driver offers; 0 without a driver.
 
     Args:
         driver: From `load_driver`.
     """
     count = ctypes.c_int(0)
     if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != _SUCCESS:
-        return []
-    return [gpu for gpu in (_describe(driver, index) for index in range(count.value)) if gpu is not None]
+        return 0
+    return count.value
+
+
+def list_gpus(driver: Any | None) -> list[Gpu]:
+    """All GPUs that the driver offers and describes, in CUDA's order; none without a driver.
+
+    Args:
+        driver: From `load_driver`.
+    """
+    return [gpu for gpu in (_describe(driver, index) for index in range(count_gpus(driver))) if gpu is not None]
 
 
 def find_gpu(index: int = 0) -> Gpu | None:
     """The GPU with this CUDA index, or None if there is none."""
-    gpus = list_gpus(load_driver())
-    return gpus[index] if index < len(gpus) else None
+    driver = load_driver()
+    return _describe(driver, index) if index < count_gpus(driver) else None
 
 
 def require_gpu(device: Device) -> Gpu:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path
+from ..atomic import write_bytes
 from ..errors import OutputError, SourceError
 from ..spec import ChannelOrder
 from ..truncation import is_truncated
@@ -101,17 +101,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, channel_order: ChannelO
     if not written:
         height, width = image.shape[:2]
         raise OutputError(f"cannot write {path}: this format does not take a picture of {height}x{width}; write a PNG")
-    write_file(path, data.tobytes())
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file, or none.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, data.tobytes())
 
 
 _stderr_lock = threading.Lock()

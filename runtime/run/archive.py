@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path, remove_leftovers
+from ..atomic import make_folder, remove_leftovers, write_text
 from ..engines.engine_file import is_engine
 from ..engines.manifest import file_sha256, read_manifest
 from ..errors import FcnrtError, FrameError, OutputError, SourceError
@@ -23,7 +23,7 @@ from ..onnx_header import read_onnx_header
 from ..segmenter import Segmenter
 from ..sources import ImageSource, VideoSource, find_source
 from ..video.reader import VideoReader
-from .outputs import Save, image_outputs, make_folder
+from .outputs import Save, image_outputs
 from .segment_images import segment_images
 from .segment_video import segment_video
 
@@ -177,8 +177,7 @@ class ArchiveWorker:
             "classes": {name: round(share, 6) for name, share in shares.largest()},
             "computed_by": f"{self._segmenter.backend} on {self._segmenter.device}",
         }
-        with atomic_path(item.record) as temporary:
-            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(item.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         return None
 
     def _segment_image(self, source: Path, result: Path, shares: ClassShares) -> None:

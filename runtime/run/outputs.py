@@ -106,15 +106,3 @@ def _refuse_to_overwrite(inputs: tuple[Path, ...], outputs: list[Path]) -> None:
     for output in outputs:
         if output.resolve() in originals:
             raise OutputError(f"cannot write {output}: it is one of the inputs; give another --output")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, as far as they are missing.
-
-    Raises:
-        OutputError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the folder {folder}: {exc.strerror}") from exc

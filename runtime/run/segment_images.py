@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import make_folder, write_bytes
 from ..errors import FrameError, SourceError
-from ..images.files import read_image, write_file, write_image
+from ..images.files import read_image, write_image
 from ..images.overlay import ClassPainter
 from ..images.palette_png import encode_palette_png
 from ..images.report import draw_report
@@ -19,7 +20,7 @@ from ..opacity import DEFAULT_OPACITY
 from ..segmenter import Segmenter
 from ..spec import ChannelOrder
 from .batching import segment_items
-from .outputs import Save, make_folder
+from .outputs import Save
 from .pipeline import StageTimes, run_pipeline
 
 
@@ -80,7 +81,7 @@ def segment_images(
             assert image.frame is not None
             make_folder(image.output.parent)
             if save == "classes":
-                write_file(image.output, encode_palette_png(class_map, spec.palette))
+                write_bytes(image.output, encode_palette_png(class_map, spec.palette))
             else:
                 if save == "color":
                     painted = painter.colorize(class_map)

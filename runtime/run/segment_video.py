@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, make_folder, write_bytes
 from ..errors import SourceError
-from ..images.files import write_file
 from ..images.overlay import ClassPainter
 from ..images.palette_png import encode_palette_png
 from ..opacity import DEFAULT_OPACITY
@@ -21,7 +20,7 @@ from ..video.overlay import PlanePainter
 from ..video.reader import AudioPacket, TimedFrame, VideoReader
 from ..video.writer import VideoWriter
 from .batching import segment_items
-from .outputs import Save, make_folder
+from .outputs import Save
 from .pipeline import StageTimes, run_pipeline
 
 _Item = TimedFrame | AudioPacket
@@ -163,7 +162,7 @@ def _class_map_folder(segmenter: Segmenter, output: Path) -> Iterator[_Write]:
         nonlocal number
         if class_map is not None:
             make_folder(output)
-            write_file(output / f"{number:06d}.png", encode_palette_png(class_map, palette))
+            write_bytes(output / f"{number:06d}.png", encode_palette_png(class_map, palette))
             number += 1
 
     yield write

@@ -14,7 +14,7 @@ from ..atomic import remove_folder
 from ..device import Device
 from ..engines.manifest import file_sha256
 from ..engines.optimization_profile import DEFAULT_PROFILE
-from ..engines.store import PROVIDER_SUFFIX, EngineStore
+from ..engines.store import PROVIDER_SUFFIX, UNFINISHED_SUFFIX, EngineStore
 from ..errors import DeviceError, FrameError, OutputError
 from ..gpu.cuda import count_cuda_devices
 from ..gpu.gpu import Gpu, find_gpu
@@ -130,7 +130,7 @@ def open_stored(
     }
     name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
     folder = store.directory / f"{name}{PROVIDER_SUFFIX}"
-    unfinished = store.directory / f"{name}.unfinished"
+    unfinished = store.directory / f"{name}{UNFINISHED_SUFFIX}"
     with store.locked(name):
         if folder.is_dir():
             try:

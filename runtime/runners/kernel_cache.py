@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path
+from ..atomic import make_folder, write_bytes
 from ..errors import OutputError
 
 
@@ -49,9 +49,8 @@ class KernelCache:
         if blob is None or (data := bytes(memoryview(blob))) == self._loaded:
             return
         with suppress(OSError, OutputError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self._path) as temporary:
-                temporary.write_bytes(data)
+            make_folder(self._path.parent)
+            write_bytes(self._path, data)
 
     def _load(self, runtime_config: Any) -> Any | None:
         runtime_cache = runtime_config.create_runtime_cache()

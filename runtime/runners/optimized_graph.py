@@ -22,7 +22,7 @@ from typing import Any
 from ..atomic import atomic_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import OutputError
-from ..file_lock import file_lock
+from ..file_lock import file_lock, lock_if_free
 from ..onnx_header import read_metadata
 from .weights_in_place import open_in_place
 
@@ -69,6 +69,18 @@ def kept_graphs() -> list[KeptGraph]:
         size = sum(file.stat().st_size for file in folder.iterdir())
         graphs.append(KeptGraph(folder, made_from, size, folder.stat().st_mtime))
     return sorted(graphs, key=lambda graph: graph.modified, reverse=True)
+
+
+def remove_unfinished_graphs() -> None:
+    """Delete what processes that were killed have left of graphs; what others are making now stays.
+
+    Raises:
+        OutputError: If it cannot be deleted.
+    """
+    for lock in optimized_dir().glob("*.lock"):
+        with lock_if_free(lock) as free:
+            if free:
+                remove_leftovers(lock.with_suffix(""))
 
 
 def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:

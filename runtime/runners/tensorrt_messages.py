@@ -7,30 +7,28 @@ import threading
 from typing import Any
 
 _ERROR = 1  # of ILogger.Severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose
-_WARNING = 2
 
 # Without a driver every error is followed by these, which explain nothing where there is another reason.
 _NOISE = re.compile(r"cudaError 35|CUDA driver version is insufficient|Unable to determine GPU memory usage")
 
 
 class MessageLog:
-    """Errors and warnings of TensorRT in the order they came; filled from any thread."""
+    """Errors of TensorRT in the order they came; filled from any thread."""
 
     def __init__(self) -> None:
-        self._messages: list[tuple[int, str]] = []
+        self._errors: list[str] = []
         self._lock = threading.Lock()
 
     def add(self, severity: int, text: str) -> None:
-        """Keep a message that is at least a warning."""
-        if severity <= _WARNING:
+        """Keep a message if it is an error."""
+        if severity <= _ERROR:
             with self._lock:
-                self._messages.append((severity, " ".join(text.split())))
+                self._errors.append(" ".join(text.split()))
 
     def take_errors(self) -> str:
         """The errors since the last call, each once and in one line; empty if there were none."""
         with self._lock:
-            messages, self._messages = self._messages, []
-        errors = [text for severity, text in messages if severity <= _ERROR]
+            errors, self._errors = self._errors, []
         reasons = [text for text in errors if not _NOISE.search(text)]
         return "; ".join(dict.fromkeys(map(shorten, reasons or errors)))
 

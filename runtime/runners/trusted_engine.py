@@ -50,9 +50,12 @@ def trust_engine(path: Path, *, device: str = "auto", machine: Machine | None = 
             f"was built from beside it, as {onnx.name}"
         )
     spec, self_test = read_onnx_header(onnx).spec, read_metadata(onnx).get(SELF_TEST_KEY)
+    try:
+        plan = path.read_bytes()
+    except OSError as exc:
+        raise EngineMismatchError(f"{path} cannot be read: {exc.strerror}") from exc
     machine = machine or find_machine(path, None, place)
     bound = machine.library.flavor == "tensorrt"  # engines of TensorRT-RTX run on every GPU that it supports
-    plan = path.read_bytes()
     key = EngineKey(
         onnx_sha256=file_sha256(onnx),
         flavor=machine.library.flavor,

@@ -11,6 +11,7 @@ import pytest
 
 from fcnrt.export.engine.cache import cached_engine
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
+from fcnrt.runtime.file_lock import file_lock
 from fcnrt.runtime.gpu.gpu import find_gpu
 
 
@@ -85,6 +86,18 @@ def test_graphs_of_large_networks(
     assert [record["made_from"].get("model") for record in records] == [None, str(tiny_model)]
     assert fcnrt("cache", "clear")[2].startswith("deleted 0 engines, 2 graphs, ")
     assert json.loads(fcnrt("cache", "list", "--json")[1]) == []
+
+
+def test_what_killed_processes_left_is_cleared(fcnrt, cache: Path) -> None:
+    for folder, left in (("engines", ".x-0123abcd.engine"), ("optimized", ".x-0123abcd"), ("engines", "x.unfinished")):
+        (cache / folder / left).mkdir(parents=True)
+        (cache / folder / "x.lock").touch()
+    assert fcnrt("cache", "list")[2].startswith("0 engines, 0 graphs, ")
+    with file_lock(cache / "engines" / "x.lock"):  # somebody is building
+        assert fcnrt("cache", "clear")[0] == 0
+    assert sorted(path.name for path in cache.glob("*/*")) == [".x-0123abcd.engine", "x.lock", "x.lock", "x.unfinished"]
+    assert fcnrt("cache", "clear")[0] == 0
+    assert {path.name for path in cache.glob("*/*")} == {"x.lock"}
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="written for a machine without a GPU")

@@ -81,5 +81,5 @@ def test_without_the_packages_it_says_how_to_go_on(tmp_path: Path, monkeypatch: 
 def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path / "file"))
-    with pytest.raises(OutputError, match="cannot make the cache directory"):
+    with pytest.raises(OutputError, match="cannot make the folder"):
         demo_model()

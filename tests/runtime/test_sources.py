@@ -90,6 +90,17 @@ def test_streams_that_do_not_wait_are_told_from_files(tmp_path: Path) -> None:
     assert not is_live(str(tmp_path / "clip.mp4"))
 
 
+def test_a_name_that_is_too_long() -> None:
+    with pytest.raises(SourceError, match=r"x: cannot be read \(File name too long\)"):
+        find_source("x" * 300)
+
+
+def test_a_url_that_is_none() -> None:
+    with pytest.raises(SourceError, match="this URL cannot be understood: Invalid IPv6 URL") as caught:
+        find_source("rtsp://admin:secret@[::1/stream")
+    assert "secret" not in str(caught.value)
+
+
 def test_nothing_there(tmp_path: Path, folder: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -205,7 +205,7 @@ def test_entries_and_removal(store: EngineStore, builder: Callable[[EngineKey], 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot make the cache directory"):
+    with pytest.raises(OutputError, match="cannot make the folder"):
         EngineStore(tmp_path / "file" / "engines").get_or_build(KEY, refuse)
 
 

@@ -52,5 +52,13 @@ def test_a_gpu_that_does_not_answer_is_left_out(failing: str) -> None:
     assert list_gpus(FakeDriver(["NVIDIA L4"], failing=failing)) == []
 
 
+def test_the_others_keep_their_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver(["broken", "NVIDIA L4"])
+    describe = driver.cuDeviceGetName
+    monkeypatch.setattr(driver, "cuDeviceGetName", lambda *asked: 999 if asked[-1].value == 0 else describe(*asked))
+    monkeypatch.setattr("fcnrt.runtime.gpu.gpu.load_driver", lambda: driver)
+    assert (find_gpu(0), find_gpu(1), find_gpu(2)) == (None, Gpu("NVIDIA L4", "8.9", 24 << 30), None)
+
+
 def test_an_index_beyond_the_last() -> None:
     assert find_gpu(1 << 10) is None

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fcnrt.runtime.atomic import make_folder
 from fcnrt.runtime.errors import OutputError
-from fcnrt.runtime.run.outputs import Save, image_outputs, make_folder, video_output
+from fcnrt.runtime.run.outputs import Save, image_outputs, video_output
 from fcnrt.runtime.sources import ImageSource, VideoSource
 
 

@@ -224,7 +224,7 @@ def test_a_session_that_got_something_else_is_refused(tiny_model: Path, store: E
 
 def test_a_store_that_cannot_be_written(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot make the cache directory"):
+    with pytest.raises(OutputError, match="cannot make the folder"):
         opened(FakeOnnxRuntime(), tiny_model, EngineStore(tmp_path / "file"))
 
 
