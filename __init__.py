@@ -5,6 +5,7 @@ The public names are loaded on first use, so that `import fcnrt` itself costs no
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from .runtime.spec import ModelSpec as ModelSpec
 
     __version__: str
+
+# The published packages of ONNX Runtime report to Microsoft how they are used, and keep an identifier in the user's
+# home. What runs in a camera or a robot does so only if its maker wants it: ORT_DISABLE_TELEMETRY=0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["FcnrtError", "ImageSize", "ModelSpec", "Segmenter", "__version__"]
 

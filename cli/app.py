@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -48,10 +50,16 @@ app.add_typer(data_app, name="data")
 def main() -> None:
     """Run the command line; exit code 1 and one line on stderr for bad input, 2 for wrong usage."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except FcnrtError as exc:
         _end(str(exc))
     except OSError as exc:
+        if exc.filename is None and exc.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more at its end
+            _end(f"cannot write to stdout: {exc.strerror}")
         if exc.filename is None:
             raise
         # A path that nobody may even look at: too long, in a folder that must not be entered, on a disk that fails.

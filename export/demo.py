@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from ..fcn_models.weights import bundled
 from ..runtime.atomic import make_folder
 from ..runtime.cache import cache_dir
-from ..runtime.errors import MissingDependencyError
+from ..runtime.errors import MissingDependencyError, ModelFileError
+from ..runtime.onnx_header import read_metadata
 from .requirements import require_export_packages
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def demo_model(variant: str = "fcn8s") -> Path:
     # The name holds everything that the contents depend on, so that an upgrade exports anew.
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
     path = cache_dir() / "models" / f"{variant}-demo-{version('fcnrt')}-{digest}.onnx"
-    if not path.exists():
+    if not _is_whole(path):
         try:
             require_export_packages("exporting the demo model (once, on first use)")
         except MissingDependencyError as exc:
@@ -40,6 +41,14 @@ def demo_model(variant: str = "fcn8s") -> Path:
 
         export_onnx(demo_checkpoint(variant), path)
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_metadata(path)
+    except ModelFileError:
+        return False
+    return True
 
 
 def demo_checkpoint(variant: str = "fcn8s") -> Checkpoint:

@@ -27,12 +27,15 @@ def check_writable(path: Path) -> None:
     """
     try:
         has_folder, is_folder = path.parent.is_dir(), path.is_dir()
+        is_other = path.exists() and not path.is_file() and not is_folder
     except OSError as exc:  # too long
         raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
     if not has_folder:
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     if is_folder:
         raise OutputError(f"cannot write {path}: it is a folder")
+    if is_other:
+        raise OutputError(f"cannot write {path}: it is no ordinary file")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
 
@@ -72,21 +75,25 @@ def write_text(path: Path, text: str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends, and is removed if the block fails.
 
-    The temporary file lies in the same directory and keeps the suffix, which writers derive the format from.
+    The temporary file lies in the same directory and keeps the suffix, which writers derive the format from. If `path`
+    is a link, what it leads to is written.
 
     Raises:
-        OutputError: If the file cannot be written: it is a folder, no such directory, no permission, disk full.
+        OutputError: If the file cannot be written: it is a folder or a device, no such directory, no permission, disk
+            full.
     """
+    asked = path
     # Not tempfile's: its files are private, and a result is an ordinary file, with the permissions that users chose.
-    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
     try:
-        is_folder = path.is_dir()
-        if not is_folder:
+        path = asked.resolve()
+        temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
+        is_folder, is_other = path.is_dir(), path.exists() and not path.is_file()
+        if not is_folder and not is_other:
             temporary.open("xb").close()
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
-    if is_folder:
-        raise OutputError(f"cannot write {path}: it is a folder")
+    except (OSError, RuntimeError) as exc:  # before Python 3.13, links that lead in a circle are a RuntimeError
+        raise OutputError(f"cannot write {asked}: {getattr(exc, 'strerror', exc)}") from exc
+    if is_folder or is_other:
+        raise OutputError(f"cannot write {asked}: it is {'a folder' if is_folder else 'no ordinary file'}")
     try:
         yield temporary
         temporary.replace(path)
@@ -94,7 +101,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     except OSError as exc:
         # Only errors of writing: those of reading an input are translated where the input is read.
-        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from exc
+        raise OutputError(f"cannot write {asked}: {exc.strerror or exc}") from exc
     finally:
         temporary.unlink(missing_ok=True)
 

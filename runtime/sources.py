@@ -68,6 +68,8 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
     Raises:
         SourceError: If there is no such thing, or no image in the folder or among the matches.
     """
+    if not text:
+        raise SourceError("the source is empty; give an image, a folder, a video, a camera's index or a URL")
     path = Path(text)
     if "://" in text:
         return _stream(text)

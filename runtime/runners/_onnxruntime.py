@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..gpu.array import GpuArray
+
+_ATTEMPTS = 3  # to open a file that is replaced meanwhile
 
 _CUDA_OPTIONS = {
     # The default searches all algorithms again for every new frame size: seconds per size.
@@ -72,15 +75,13 @@ class OnnxRuntimeRunner:
             ModelFileError: If the file is not a usable model.
             DeviceError: If CUDA was asked for and cannot be had.
         """
-        spec = read_onnx_header(path).spec
-        onnxruntime = import_onnxruntime(path)
-        if device is not None:
-            return cls(_open_session(onnxruntime, path, device, threads), spec, device)
-        try:
-            session, device = _open_session(onnxruntime, path, Device("cuda"), threads), Device("cuda")
-        except DeviceError:
-            session, device = _open_session(onnxruntime, path, Device("cpu"), threads), Device("cpu")
-        return cls(session, spec, device)
+        for _ in range(_ATTEMPTS):
+            identity = _identity(path)
+            spec = read_onnx_header(path).spec
+            session, found = _open_somewhere(import_onnxruntime(path), path, device, threads)
+            if _identity(path) == identity:
+                return cls(session, spec, found)
+        raise ModelFileError(f"{path} changes while it is being opened; try again when it is complete")
 
     def run(
         self,
@@ -169,6 +170,18 @@ class _BoundArrays:
         self._places = places
 
 
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes when a file is replaced or written; None if it is not there.
+
+    A file is read several times while it is opened: its metadata, its graph, its weights. They must be of one file.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def import_onnxruntime(path: Path) -> Any:
     """ONNX Runtime's module, for a file.
 
@@ -178,6 +191,8 @@ def import_onnxruntime(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as exc:
+        if isinstance(exc.__cause__ or exc.__context__, KeyboardInterrupt):  # Ctrl-C while its library is loaded
+            raise KeyboardInterrupt from exc
         raise MissingDependencyError(
             f"{path} needs onnxruntime, which cannot be imported ({exc}). "
             'Run: pip install "fcnrt[cpu]" (or "fcnrt[gpu]" for NVIDIA devices)'
@@ -193,6 +208,18 @@ def _address(array: NDArray[Any]) -> int:
     """
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+def _open_somewhere(
+    onnxruntime: Any, path: Path, device: Device | None, threads: int | None
+) -> tuple[onnxruntime.InferenceSession, Device]:
+    """A session on `device`; if that is None, on the first CUDA device if there is a usable one, else on the CPU."""
+    if device is not None:
+        return _open_session(onnxruntime, path, device, threads), device
+    try:
+        return _open_session(onnxruntime, path, Device("cuda"), threads), Device("cuda")
+    except DeviceError:
+        return _open_session(onnxruntime, path, Device("cpu"), threads), Device("cpu")
 
 
 def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | None) -> onnxruntime.InferenceSession:
@@ -217,6 +244,8 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
         # Without enable_fallback=0 a failing provider is reported by print and replaced.
         session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as exc:  # ONNX Runtime's errors have no common base class
+        if os.fsencode(path) != str(path).encode(errors="replace"):
+            raise ModelFileError(f"{path}: ONNX Runtime opens only names that are UTF-8; rename it") from exc
         reason = shorten(exc)
         if device.kind == "cuda" and re.search("cuda|cudnn|cublas", reason.replace(str(path), ""), re.IGNORECASE):
             raise DeviceError(f"{device} cannot be used: {reason}") from exc

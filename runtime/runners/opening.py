@@ -27,8 +27,8 @@ def open_runner(
     """Load a model file for the backend that runs it; arguments and errors are those of `Segmenter.open`."""
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"threads must be a whole number, at least 1, got {threads}")
     if provider not in get_args(Provider):
         raise ValueError(f"provider must be {' or '.join(get_args(Provider))}, got {provider!r}")
     wanted = Device.parse(device)

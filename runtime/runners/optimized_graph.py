@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_folder, remove_leftovers
+from ..atomic import atomic_folder, remove_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import OutputError
 from ..file_lock import file_lock, lock_if_free
@@ -64,7 +65,7 @@ def kept_graphs() -> list[KeptGraph]:
         if not folder.is_dir():  # a lock
             continue
         made_from = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError):
             made_from = dict(json.loads((folder / _MADE_FROM).read_text(encoding="utf-8")))
         size = sum(file.stat().st_size for file in folder.iterdir())
         graphs.append(KeptGraph(folder, made_from, size, folder.stat().st_mtime))
@@ -101,7 +102,7 @@ def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:
     if path.stat().st_size < _LARGE:
         return None
     made_from = _made_from(onnxruntime, path)
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     # It is a cache: nothing that keeps it from being written keeps the network from running.
     with suppress(OSError, OutputError):
         folder = optimized_dir() / name
@@ -115,6 +116,7 @@ def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:
 
 def _make(onnxruntime: Any, path: Path, options: Any, folder: Path, made_from: str) -> bool:
     remove_leftovers(folder)
+    _remove_graphs_without_model()
     if shutil.disk_usage(folder.parent).free < 2 * path.stat().st_size:
         return False
     with atomic_folder(folder) as draft:
@@ -127,8 +129,22 @@ def _make(onnxruntime: Any, path: Path, options: Any, folder: Path, made_from: s
             open_in_place(onnxruntime, path, options)
         except Exception as exc:  # ONNX Runtime's errors have no common base class; opening the file itself tells more
             raise OutputError(f"cannot make {folder}") from exc
+        # A device may lose its power at any time: what has a name must be there.
+        for made in draft.iterdir():
+            with made.open("rb") as file:
+                os.fsync(file.fileno())
         (draft / _MADE_FROM).write_text(made_from, encoding="utf-8")
     return True
+
+
+def _remove_graphs_without_model() -> None:
+    """Make room: a model that was deleted or has another name now leaves a graph as large as itself."""
+    for graph in kept_graphs():
+        model = graph.made_from.get("model")
+        if isinstance(model, str) and not Path(model).exists():
+            with lock_if_free(graph.path.with_suffix(".lock")) as free:
+                if free:
+                    remove_folder(graph.path)
 
 
 def _is_made_from(folder: Path, made_from: str) -> bool:

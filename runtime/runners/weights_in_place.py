@@ -27,7 +27,8 @@ _FOLDER = "session.model_external_initializers_file_folder_path"
 def open_in_place(onnxruntime: Any, path: Path, options: Any) -> Any:
     """A session on the CPU of an exported file whose weights are mapped, where ONNX Runtime can do that.
 
-    As long as the session is there, nothing may be written into the file; replacing it by another one does no harm.
+    As long as the session is there, nothing may be written into the file; replacing it by another one does no harm once
+    the session is there.
 
     Args:
         onnxruntime: The imported module.

@@ -263,7 +263,10 @@ def endless_stream(make_video: MakeVideo, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_ctrl_c_keeps_the_frames_so_far(tiny_model: Path, endless_stream: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_being_stopped_keeps_the_frames_so_far(
+    tiny_model: Path, endless_stream: str, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
     process = subprocess.Popen(
@@ -276,10 +279,10 @@ def test_ctrl_c_keeps_the_frames_so_far(tiny_model: Path, endless_stream: str, t
     assert process.stderr is not None
     facts = process.stderr.readline()  # printed when the first frame is there
     time.sleep(1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=30)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "64x48" in facts
     assert out == "live-overlay.mp4\n"
     summary, last = err.splitlines()

@@ -106,7 +106,7 @@ def test_what_a_worker_cannot_write_is_one_line(fcnrt, tiny_model: Path, tmp_pat
     command = _program(tmp_path / "a.png", "--model", tiny_model, "-o", tmp_path / "out", "--ray", "local")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"error: cannot write {tmp_path / 'out' / 'a.png'}: Is a directory"
+    assert done.stderr.splitlines()[-1] == f"error: cannot write {tmp_path / 'out' / 'a.png'}: it is a folder"
 
 
 def test_a_cluster_that_is_not_there(fcnrt, tiny_model: Path, tmp_path: Path) -> None:

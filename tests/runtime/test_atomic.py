@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.runtime.atomic import atomic_path, write_bytes
+from fcnrt.runtime.atomic import atomic_path, check_writable, write_bytes
 from fcnrt.runtime.errors import OutputError
 
 
@@ -33,3 +33,26 @@ def test_a_folder_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="result: it is a folder"), atomic_path(tmp_path / "result"):
         pytest.fail("the work has begun")
     assert list(tmp_path.iterdir()) == [tmp_path / "result"]
+
+
+def test_a_device_stays_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for refuse in (check_writable, lambda path: write_bytes(path, b"x")):
+        with pytest.raises(OutputError, match="pipe: it is no ordinary file"):
+            refuse(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_through_a_link_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/target")
+    for content in (b"first", b"second"):
+        write_bytes(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "folder" / "target").read_bytes() == content
+
+
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OutputError, match=r"cannot write .*link"):
+        write_bytes(tmp_path / "link", b"x")

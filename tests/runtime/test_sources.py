@@ -90,6 +90,11 @@ def test_streams_that_do_not_wait_are_told_from_files(tmp_path: Path) -> None:
     assert not is_live(str(tmp_path / "clip.mp4"))
 
 
+def test_an_empty_name() -> None:  # of a variable of the shell that is not set
+    with pytest.raises(SourceError, match="the source is empty"):
+        find_source("")
+
+
 def test_a_name_that_is_too_long() -> None:
     with pytest.raises(SourceError, match=r"x: cannot be read \(File name too long\)"):
         find_source("x" * 300)

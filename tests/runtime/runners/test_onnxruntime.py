@@ -206,7 +206,7 @@ def test_unknown_backend(tiny_model: Path) -> None:
 
 
 def test_no_threads(tiny_model: Path) -> None:
-    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="threads must be a whole number, at least 1, got 0"):
         open_runner(tiny_model, threads=0)
 
 

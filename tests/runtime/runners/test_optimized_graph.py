@@ -13,7 +13,9 @@ from fcnrt.datasets.calibration import CalibrationData
 from fcnrt.datasets.synthetic import render_scene
 from fcnrt.export.demo import demo_checkpoint
 from fcnrt.export.to_onnx import export_onnx
-from fcnrt.runtime.runners import open_runner, optimized_graph
+from fcnrt.runtime.errors import ModelFileError
+from fcnrt.runtime.onnx_header import OnnxHeader
+from fcnrt.runtime.runners import _onnxruntime, open_runner, optimized_graph
 from fcnrt.runtime.runners._onnxruntime import session_options
 from fcnrt.runtime.spec import ImageSize
 
@@ -180,3 +182,41 @@ def test_of_several_at_once_one_makes_it(model: Path, monkeypatch: pytest.Monkey
     assert len(made) == 1
     assert len(set(found)) == 1
     assert found[0] is not None
+
+
+def test_graphs_of_models_that_are_gone_make_room(model: Path, tmp_path: Path, write_tiny_model, cache: Path) -> None:
+    assert kept(model) is not None
+    moved = model.rename(tmp_path / "moved.onnx")
+    assert kept(write_tiny_model(tmp_path / "other.onnx")) is not None
+    assert kept(moved) is not None
+    assert len(list(cache.glob("optimized/*/graph.onnx"))) == 2
+
+
+def test_a_model_whose_name_is_not_utf_8(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Path(os.fsdecode(os.fsencode(model.parent) + b"/caf\xe9.onnx"))
+    shutil.copy2(model, other)
+    run(other)  # no weight of this one lies in the file, which would have to be named
+    monkeypatch.setattr(optimized_graph, "_LARGE", 1 << 60)
+    with pytest.raises(ModelFileError, match="ONNX Runtime opens only names that are UTF-8; rename it"):
+        run(other)
+
+
+def test_a_model_that_is_replaced_while_it_is_opened_is_one_of_the_two(
+    model: Path, tmp_path: Path, write_tiny_model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_tiny_model(tmp_path / "other.onnx", outputs=("class_map", "confidence"))
+    read, seen = _onnxruntime.read_onnx_header, []
+
+    def read_and_replace(path: Path) -> OnnxHeader:
+        header = read(path)
+        seen.append(header.spec.outputs)
+        if len(seen) == 1:
+            shutil.copy2(other, tmp_path / "draft.onnx")
+            (tmp_path / "draft.onnx").replace(path)
+        return header
+
+    monkeypatch.setattr(_onnxruntime, "read_onnx_header", read_and_replace)
+    runner = open_runner(model, device="cpu")
+    assert seen == [("class_map",), ("class_map", "confidence")]
+    assert runner.spec.outputs == ("class_map", "confidence")
+    assert [output.name for output in runner._session.get_outputs()] == ["class_map", "confidence"]  # type: ignore[attr-defined]
