@@ -148,29 +148,21 @@ def _write_reports(
 
 def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     """The checkpoint that was named, or the bundled one if the model was made from that."""
-    from ..fcn_models.checkpoint import load_checkpoint
-    from ..fcn_models.checkpoint_file import sha256_of
-    from ..fcn_models.infer_size import at_infer_size
-    from ..fcn_models.weights import bundled
+    from ..fcn_models.infer_size import checkpoint_for
+    from ..fcn_models.weights import bundled_for
     from ..runtime.engines.engine_file import is_engine
     from ..runtime.engines.manifest import read_manifest
     from ..runtime.errors import CheckpointError
     from ..runtime.onnx_header import read_onnx_header
 
     spec = read_manifest(model).spec if is_engine(model) else read_onnx_header(model).spec
+    reference = reference or bundled_for(spec)
     if reference is None:
-        try:
-            reference = bundled(spec.variant)
-        except CheckpointError:
-            reference = None
-        if reference is None or sha256_of(reference) != spec.checkpoint_sha256:
-            raise CheckpointError(
-                f"{model} was made from {spec.source}, which does not come with fcnrt: give it with --reference "
-                "CHECKPOINT. Without --data, --html and --junit, the file's own self-test needs no reference."
-            )
-    align = spec.align if spec.align in ("same", "caffe") else None  # other networks have no choice
-    checkpoint = load_checkpoint(reference, variant=spec.variant, align=align, num_classes=spec.num_classes)
-    return at_infer_size(checkpoint, spec.infer_size)
+        raise CheckpointError(
+            f"{model} was made from {spec.source}, which does not come with fcnrt: give it with --reference "
+            "CHECKPOINT. Without --data, --html and --junit, the file's own self-test needs no reference."
+        )
+    return checkpoint_for(reference, spec)
 
 
 def _describe(found: Verification) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from ..runtime.cache import cache_dir as default_cache_dir
 from ..runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from ..runtime.spec import ModelSpec
     from .download import Progress
 
 _BUNDLED = Path(__file__).parent / "demo_weights"
@@ -27,6 +29,15 @@ def bundled(variant: str) -> Path:
             "checkpoint"
         )
     return path
+
+
+def bundled_for(spec: ModelSpec) -> Path | None:
+    """The demo checkpoint, if the exported model that `spec` describes was made from it; None otherwise."""
+    try:
+        path = bundled(spec.variant)
+    except CheckpointError:
+        return None
+    return path if hashlib.sha256(path.read_bytes()).hexdigest() == spec.checkpoint_sha256 else None
 
 
 def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Path:

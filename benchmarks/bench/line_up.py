@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from ...export.requirements import require_export_packages
-from ...fcn_models.weights import bundled
+from ...fcn_models.weights import bundled_for
 from ...runtime.engines.engine_file import is_engine
 from ...runtime.errors import CheckpointError, DeviceError, FcnrtError, MissingDependencyError, ModelFileError
 from ...runtime.runners import Backend, open_runner
@@ -148,15 +147,11 @@ def _names(opened: Sequence[tuple[Recipe, Subject]]) -> dict[str, tuple[Recipe, 
 
 def _bundled_checkpoint(recipe: Recipe) -> tuple[Path | None, str]:
     """The bundled weights if the model was exported from them and PyTorch is installed; else the reason, in words."""
-    foreign = (
-        f"{recipe.path.name} was not exported from the bundled weights; name its checkpoint: --reference CHECKPOINT"
-    )
-    try:
-        path = bundled(recipe.spec.variant)
-    except CheckpointError:
-        return None, foreign
-    if hashlib.sha256(path.read_bytes()).hexdigest() != recipe.spec.checkpoint_sha256:
-        return None, foreign
+    path = bundled_for(recipe.spec)
+    if path is None:
+        return None, (
+            f"{recipe.path.name} was not exported from the bundled weights; name its checkpoint: --reference CHECKPOINT"
+        )
     try:
         require_export_packages("it")
     except MissingDependencyError as exc:  # it was not asked for: measure what there is

@@ -50,15 +50,10 @@ def open_checkpoint(
         CheckpointError: If the file is no checkpoint of such a network.
         DeviceError: If PyTorch has no such device.
     """
-    from ...fcn_models.checkpoint import load_checkpoint
-    from ...fcn_models.infer_size import at_infer_size
+    from ...fcn_models.infer_size import checkpoint_for
     from ..torch_runner import torch_device
 
-    align = None if model_spec.align == "native" else model_spec.align
-    checkpoint = at_infer_size(
-        load_checkpoint(path, variant=model_spec.variant, align=align, num_classes=model_spec.num_classes),
-        model_spec.infer_size,
-    )
+    checkpoint = checkpoint_for(path, model_spec)
     spec = spec_of(checkpoint)
     place = torch_device(device)
     reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)

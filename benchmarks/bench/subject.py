@@ -122,19 +122,11 @@ def open_subject(recipe: Recipe) -> Subject:
     if recipe.way in TORCH_WAYS:
         import torch
 
-        from ...fcn_models.checkpoint import load_checkpoint
-        from ...fcn_models.infer_size import at_infer_size
+        from ...fcn_models.infer_size import checkpoint_for
         from ..torch_runner import TorchRunner
 
-        align = recipe.spec.align
-        checkpoint = load_checkpoint(
-            recipe.path,
-            variant=recipe.spec.variant,
-            align=None if align == "native" else align,
-            num_classes=recipe.spec.num_classes,
-        )
         torch_runner = TorchRunner(
-            at_infer_size(checkpoint, recipe.spec.infer_size).model,
+            checkpoint_for(recipe.path, recipe.spec).model,
             preprocessing,
             device=recipe.device,
             channels_last=recipe.way == "channels_last",
