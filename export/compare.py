@@ -13,8 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ..fcn_models.checkpoint import Checkpoint
-from ..fcn_models.network import Network
-from ..fcn_models.preprocessing import PREPROCESSING, Preprocessing
+from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.device import Device
 from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
@@ -24,7 +23,7 @@ from ..runtime.runners.weights_in_place import open_in_place
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class
-from .lowering import emulate_half, fold_input_scale, scale_activations, sharing_weights, without_batch_norm
+from .lowering import half_precision_model
 from .onnx_file import saved_beside
 from .reference import network_logits
 from .sample_frames import sample_frame
@@ -110,7 +109,10 @@ def compare_with_pytorch(
     preprocessing = PREPROCESSING[checkpoint.preprocessing]
     unscaled = dataclasses.replace(preprocessing, scale=(1.0, 1.0, 1.0))
     spec = read_onnx_header(path).spec
-    half = _half_precision_model(checkpoint.model, preprocessing, spec) if spec.precision == "fp16" else None
+    half = None
+    if spec.precision == "fp16":
+        scale = spec.activation_scale_log2
+        half = half_precision_model(checkpoint.model, preprocessing, activation_scale_log2=scale)
     # What holds the weights comes one after the other: the module, the file, the graph with its decision open.
     references, half_results = [], []
     for index, size in enumerate(COMPARED_SIZES):
@@ -166,15 +168,6 @@ def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:
     batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
     rgb = np.stack([sample_frame(COMPARED_SIZES[index], index + i) for i in range(batch)])
     return rgb if channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
-
-
-def _half_precision_model(model: Network, preprocessing: Preprocessing, spec: ModelSpec) -> Network:
-    """The network as the graph holds it, the input's scale inside the first weights, with half precision emulated."""
-    half = sharing_weights(without_batch_norm(model))
-    fold_input_scale(half, preprocessing.scale)
-    scale_activations(half, spec.activation_scale_log2)
-    emulate_half(half)
-    return half
 
 
 def _open_decision(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..fcn_models.network import Network
+from ..fcn_models.preprocessing import Preprocessing
 from ..fcn_models.upsampling import is_bilinear
 
 _NetworkT = TypeVar("_NetworkT", bound=Network)
@@ -166,6 +167,19 @@ def emulate_half(model: Network) -> None:
         for parameter in layer.parameters():
             parameter.data = _rounded(parameter.data)
         layer.register_forward_hook(lambda _layer, _inputs, output: _rounded(output))
+
+
+def half_precision_model(model: _NetworkT, preprocessing: Preprocessing, *, activation_scale_log2: int) -> _NetworkT:
+    """The network as a half-precision graph holds it, with half precision emulated.
+
+    The input's scale is in its first weights, and all it computes, the logits too, is scaled by 2 to the power
+    `activation_scale_log2`. The network that is given stays as it is; weights that do not change are shared with it.
+    """
+    half = sharing_weights(without_batch_norm(model))
+    fold_input_scale(half, preprocessing.scale)
+    scale_activations(half, activation_scale_log2)
+    emulate_half(half)
+    return half
 
 
 def _half_precision_layers(model: Network) -> Iterator[tuple[str, nn.Module]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...export.lowering import emulate_half, fold_input_scale, scale_activations, without_batch_norm
+from ...export.lowering import half_precision_model
 from ...export.reference import reference_logits
 from ...fcn_models.checkpoint import Checkpoint
 from ...fcn_models.preprocessing import PREPROCESSING, Preprocessing
@@ -36,11 +35,9 @@ class Reference:
         self.activation_scale_log2 = activation_scale_log2
         self._half_model = None
         if half:
-            # As the exported graph has it: the input's scale in the first weights, then the scaling of activations.
-            self._half_model = copy.deepcopy(without_batch_norm(checkpoint.model))
-            fold_input_scale(self._half_model, self.preprocessing.scale)
-            scale_activations(self._half_model, activation_scale_log2)
-            emulate_half(self._half_model)
+            self._half_model = half_precision_model(
+                checkpoint.model, self.preprocessing, activation_scale_log2=activation_scale_log2
+            )
         # The last frame's logits are kept: several readers ask for them one after the other.
         self._last: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
         self._last_half: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
