@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from .bench_compare import compare
+from .loading import demo_model_file
+from .parsing import parsed
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from rich.console import Console
 
     from ..benchmarks.bench.report import BenchReport
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _MEASURE, _COMPARE = "measure", "compare"
 _DEFAULT_SIZE, _DEFAULT_SCENES = "512x512", 200  # a test holds them against the originals
-
-T = TypeVar("T")
 
 
 class _MeasureUnlessNamed(TyperGroup):
@@ -106,22 +104,20 @@ def bench(
     from ..runtime.atomic import check_writable
     from ..runtime.device import Device
     from ..runtime.spec import ImageSize
-    from .console import fraction_bar, status
+    from .console import fraction_bar
 
-    _parsed("--device", [device], Device.parse)  # what is no device is refused before anything is loaded
+    parsed("--device", device, Device.parse)  # what is no device is refused before anything is loaded
     outputs = [path for path in (json_file, html_file) if path is not None]
     for path in outputs:
         check_writable(path)
-    if not models:
-        with status("exporting the demo model, once"):
-            models = [_demo_model()]
+    models = models or [demo_model_file()]
     if trust:
         trust_engines(models, device)
     settings = BenchSettings(
         models=models,
-        sizes=_parsed("--size", size or [_DEFAULT_SIZE], ImageSize.parse),
+        sizes=[parsed("--size", text, ImageSize.parse) for text in dict.fromkeys(size or [_DEFAULT_SIZE])],
         batches=batch or [1],
-        backends=_parsed("--backend", backend or [], _backend),
+        backends=[parsed("--backend", text, _backend) for text in dict.fromkeys(backend or [])],
         device=device,
         data=data,
         scenes=scenes,
@@ -143,12 +139,6 @@ def bench(
         raise typer.Exit(1)
 
 
-def _demo_model() -> Path:
-    from ..export.demo import demo_model
-
-    return demo_model()
-
-
 def _backend(text: str) -> Backend:
     from typing import get_args
 
@@ -157,16 +147,6 @@ def _backend(text: str) -> Backend:
     if text not in get_args(Backend):
         raise ValueError(f"{text!r} is not a backend; there are {', '.join(get_args(Backend))}")
     return text  # type: ignore[return-value]
-
-
-def _parsed(option: str, texts: Sequence[str], parse: Callable[[str], T]) -> list[T]:
-    """The values of a repeated option, each once, in order."""
-    from ..runtime.errors import DeviceError
-
-    try:
-        return [parse(text) for text in dict.fromkeys(texts)]
-    except (ValueError, DeviceError) as exc:
-        raise typer.BadParameter(str(exc), param_hint=option) from exc
 
 
 def _print(report: BenchReport) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from .parsing import parsed
 
 if TYPE_CHECKING:
     from ..export.engine.build import EngineOptions, EnginePlan, EngineResult
@@ -153,10 +156,8 @@ def _gigabytes(count: int) -> str:
 def _parse_profiles(texts: list[str], max_batch: int) -> tuple[OptimizationProfile, ...]:
     from ..runtime.engines.optimization_profile import OptimizationProfile
 
-    try:
-        return tuple(OptimizationProfile.parse(text, max_batch=max_batch) for text in texts)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--profile") from exc
+    parse = partial(OptimizationProfile.parse, max_batch=max_batch)
+    return tuple(parsed("--profile", text, parse) for text in texts)
 
 
 def _parse_capabilities(text: str | None, target: TargetName) -> tuple[str, ...]:

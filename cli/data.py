@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from ..runtime.spec import ImageSize
+from ..runtime.spec import ImageSize
+from .parsing import parsed
 
 data_app = typer.Typer(help="Make data sets.", no_args_is_help=True)
 
@@ -37,9 +37,8 @@ def synth(
     """
     from ..datasets.clip import write_clip
     from ..datasets.voc_writer import write_voc
-    from ..runtime.spec import ImageSize
 
-    scene_size = _parse_size(size)
+    scene_size = parsed("--size", size, ImageSize.parse)
     with _bar("scenes", count) as advance:
         write_voc(out, count=count, seed=seed, size=scene_size, on_scene=advance)
     typer.echo(f"{out}: {count} scenes of {scene_size}, splits train, val, trainval")
@@ -50,15 +49,6 @@ def synth(
                 clip, seed=seed, frames=frames, fps=_CLIP_FPS, size=ImageSize.parse(_CLIP_SIZE), on_frame=advance
             )
         typer.echo(f"{clip}: {_CLIP_SECONDS} s, {_CLIP_SIZE}, {_CLIP_FPS} fps")
-
-
-def _parse_size(text: str) -> ImageSize:
-    from ..runtime.spec import ImageSize
-
-    try:
-        return ImageSize.parse(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--size") from exc
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Loading the weights that the options of a command name."""
+"""Loading the weights that the options of a command name, or the demo model if they name none."""
 
 from __future__ import annotations
 
@@ -111,3 +111,12 @@ def load_demo(variant: str | None) -> Checkpoint:
             "--weights"
         )
     return demo_checkpoint(variant or "fcn8s")
+
+
+def demo_model_file() -> Path:
+    """The demo model as an exported file; exporting it, on first use, shows a spinner."""
+    from ..export.demo import demo_model
+    from .console import status
+
+    with status("exporting the demo model, once"):
+        return demo_model()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..runtime.errors import DeviceError, SourceError
+from ..runtime.errors import SourceError
+from .loading import demo_model_file
+from .parsing import parsed
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
@@ -35,10 +37,7 @@ _SKIPPED_SHOWN = 5
 def _check_device(text: str) -> str:
     from ..runtime.device import Device
 
-    try:
-        Device.parse(text)
-    except DeviceError as exc:
-        raise typer.BadParameter(str(exc)) from exc
+    parsed("--device", text, Device.parse)
     return text
 
 
@@ -162,11 +161,7 @@ def _open_segmenter(
     from ..runtime.segmenter import Segmenter
     from .console import status
 
-    if model is None:
-        from ..export.demo import demo_model
-
-        with status("exporting the demo model, once"):
-            model = demo_model()
+    model = model or demo_model_file()
     if backend == "tensorrt" and model.suffix == ".onnx":
         model = _engine_for(model, device, may_build=may_build)
     if trust:

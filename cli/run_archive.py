@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .loading import demo_model_file
+
 if TYPE_CHECKING:
     from ..runtime.run.outputs import Save
 
@@ -26,7 +28,7 @@ def run_archive(
     """Segment what is not finished yet, and list what is broken; exit code 1 if something is."""
     from ..runtime.run.archive import ArchiveSettings, plan_archive, unfinished
     from ..runtime.run.ray_archive import segment_archive
-    from .console import counted, say, status
+    from .console import counted, say
     from .progress import progress_bar
 
     if output is None:
@@ -34,12 +36,7 @@ def run_archive(
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter(f"--ray gives every worker a GPU of its own: --device cuda, auto or cpu, not {device}")
     items = plan_archive(sources, output, save)
-    if model is None:
-        from ..export.demo import demo_model
-
-        with status("exporting the demo model, once"):
-            model = demo_model()
-    settings = ArchiveSettings.of(model, save, opacity)
+    settings = ArchiveSettings.of(model or demo_model_file(), save, opacity)
     waiting = unfinished(items, settings)
     finished = len(items) - len(waiting)
     say(f"{counted(len(items), 'item')}, {finished:,} finished before")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..runtime.spec import ImageSize
 from .console import counted, download_bar, fraction_bar, say, status
+from .parsing import parsed
 
 if TYPE_CHECKING:
     from ..datasets.labeled_files import LabeledFiles
     from ..fcn_models.checkpoint_metadata import Palette
-    from ..runtime.spec import ImageSize
     from ..training.module import Round
     from ..training.plan import Plan, Resolved
     from ..training.start import Start
@@ -127,7 +128,7 @@ def train(
         raise typer.BadParameter("give --epochs or --steps, not both")
     if init != _NONE and (width != 1 or fc_channels != _PAPER_FC_CHANNELS):
         raise typer.BadParameter("--width and --fc-channels go with --init none; other weights have their own")
-    size = None if crop is None else _parse_size(crop)
+    size = None if crop is None else parsed("--crop", crop, ImageSize.parse)
 
     from ..training.requirements import require_training_packages
 
@@ -183,15 +184,6 @@ def train(
         raise
     tell(f"  next      fcnrt export --checkpoint {output / 'best.safetensors'}")
     rank_zero_only(typer.echo)(output / "best.safetensors")
-
-
-def _parse_size(text: str) -> ImageSize:
-    from ..runtime.spec import ImageSize
-
-    try:
-        return ImageSize.parse(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--crop") from exc
 
 
 def _open(
