@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..runtime.engines.tensorrt_library import Target
 from .parsing import parsed
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ..runtime.engines.tensorrt_library import TensorRtLibrary
     from ..runtime.gpu.gpu import Gpu
     from ..runtime.spec import ImageSize
-
-TargetName = Literal["auto", "tensorrt", "rtx"]
 
 
 def build(
@@ -41,7 +40,7 @@ def build(
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Most frames in one call.")] = 1,
     target: Annotated[
-        TargetName, typer.Option(help="TensorRT for the GPU here, TensorRT-RTX for any RTX GPU, or what there is.")
+        Target, typer.Option(help="TensorRT for the GPU here, TensorRT-RTX for any RTX GPU, or what there is.")
     ] = "auto",
     compute_capability: Annotated[
         str | None,
@@ -160,7 +159,7 @@ def _parse_profiles(texts: list[str], max_batch: int) -> tuple[OptimizationProfi
     return tuple(parsed("--profile", text, parse) for text in texts)
 
 
-def _parse_capabilities(text: str | None, target: TargetName) -> tuple[str, ...]:
+def _parse_capabilities(text: str | None, target: Target) -> tuple[str, ...]:
     if text is None:
         return ()
     if target == "tensorrt":

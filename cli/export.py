@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from ..runtime.spec import OutputName
+from ..runtime.spec import OutputName, Precision
 from .loading import (
     AlignOption,
     ApproximateAlignOption,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ..runtime.gpu.gpu import Gpu
 
 # Written out again, because importing them would import torch; a test holds them against the originals.
-PrecisionName = Literal["fp32", "fp16", "int8"]
 TritonBackendName = Literal["auto", "python"]
 _OPSETS = range(18, 24)
 
@@ -59,7 +58,7 @@ def export(
     approximate_align: ApproximateAlignOption = False,
     classes: ClassesOption = None,
     precision: Annotated[
-        PrecisionName | None,
+        Precision | None,
         typer.Option(
             help="Type the convolutions run in; frames and class maps stay uint8. fp32 unless given, fp16 with "
             "--engine on a machine with a GPU; int8 is calibrated and may cost up to half a point of mIoU.",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..runtime.errors import SourceError
+from ..runtime.opacity import DEFAULT_OPACITY
+from ..runtime.runners import Backend, Provider
 from .loading import demo_model_file
 from .parsing import parsed
 from .trust import TrustOption, trust_engines
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
     from ..runtime.sources import ImageSource, VideoSource
     from ..runtime.video.reader import VideoFacts
 
-# Written out again, because importing them would import OpenCV; a test holds them against the originals.
+BackendName = Literal["auto", Backend]
+# Written out again, because importing it would import OpenCV; a test holds it against the original.
 SaveName = Literal["overlay", "color", "classes", "report"]
-BackendName = Literal["auto", "onnxruntime", "tensorrt"]
-ProviderName = Literal["auto", "tensorrt"]
-_OPACITY = 0.6
 
 _CLASSES_SHOWN = 4
 _SKIPPED_SHOWN = 5
@@ -70,14 +70,16 @@ def run(
             "all of them with the share of each class."
         ),
     ] = "overlay",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Weight of the class colours in an overlay.")] = _OPACITY,
+    opacity: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of the class colours in an overlay.")
+    ] = DEFAULT_OPACITY,
     backend: Annotated[BackendName, typer.Option(help="Library that computes.")] = "auto",
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.", callback=_check_device)
     ] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Frames of the same size to segment in one call.")] = 1,
     provider: Annotated[
-        ProviderName,
+        Provider,
         typer.Option(help="What onnxruntime computes with: TensorRT, or by the device CUDA or the CPU."),
     ] = "auto",
     no_build: Annotated[
@@ -156,7 +158,7 @@ class _Options:
 
 
 def _open_segmenter(
-    model: Path | None, backend: BackendName, device: str, provider: ProviderName, *, may_build: bool, trust: bool
+    model: Path | None, backend: BackendName, device: str, provider: Provider, *, may_build: bool, trust: bool
 ) -> Segmenter:
     from ..runtime.segmenter import Segmenter
     from .console import status

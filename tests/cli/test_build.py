@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import cv2
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 from fcnrt.cli import build as command
 from fcnrt.runtime.engines.manifest import read_manifest
-from fcnrt.runtime.engines.tensorrt_library import Target
 
 
 def test_builds_and_reports(fcnrt, tensorrt_rtx, tiny_model: Path, tmp_path: Path) -> None:
@@ -75,7 +73,3 @@ def test_wrong_usage(fcnrt, tiny_model: Path, options: tuple[str, ...], message:
 )
 def test_sizes_of_memory(text: str | None, count: int | None) -> None:
     assert command._parse_bytes(text) == count
-
-
-def test_targets_are_those_of_the_builder() -> None:
-    assert get_args(command.TargetName) == get_args(Target)

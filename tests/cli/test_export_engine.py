@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -11,7 +11,6 @@ from fcnrt.runtime.engines.manifest import read_manifest
 from fcnrt.runtime.engines.tensorrt_library import TensorRtLibrary
 from fcnrt.runtime.errors import MissingDependencyError
 from fcnrt.runtime.gpu.gpu import Gpu
-from fcnrt.runtime.spec import Precision
 
 
 @pytest.fixture
@@ -121,7 +120,3 @@ def slim_checkpoint(tmp_path: Path) -> Path:
         dtype="float32",
     )
     return path
-
-
-def test_precisions_are_those_of_the_specs() -> None:
-    assert get_args(command.PrecisionName) == get_args(Precision)

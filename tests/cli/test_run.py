@@ -16,11 +16,9 @@ import av
 import numpy as np
 import pytest
 
-from fcnrt.cli.run import _OPACITY, BackendName, ProviderName, SaveName
+from fcnrt.cli.run import SaveName
 from fcnrt.runtime.images.files import read_image, write_image
-from fcnrt.runtime.opacity import DEFAULT_OPACITY
 from fcnrt.runtime.run.outputs import Save
-from fcnrt.runtime.runners import Backend, Provider
 from fcnrt.runtime.spec import ImageSize
 
 MakeVideo = Callable[..., Path]
@@ -60,9 +58,6 @@ def _write_images(folder: Path, *names: str) -> None:
 
 def test_options_match_the_library() -> None:
     assert get_args(SaveName) == get_args(Save)
-    assert get_args(BackendName) == ("auto", *get_args(Backend))
-    assert get_args(ProviderName) == get_args(Provider)
-    assert _OPACITY == DEFAULT_OPACITY
 
 
 def test_a_video(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> None:
