@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -37,28 +35,16 @@ def synth(
     """
     from ..datasets.clip import write_clip
     from ..datasets.voc_writer import write_voc
+    from .progress import progress_bar
 
     scene_size = parsed("--size", size, ImageSize.parse)
-    with _bar("scenes", count) as advance:
+    with progress_bar(count, "scenes/s") as advance:
         write_voc(out, count=count, seed=seed, size=scene_size, on_scene=advance)
     typer.echo(f"{out}: {count} scenes of {scene_size}, splits train, val, trainval")
     if video:
         frames, clip = _CLIP_SECONDS * _CLIP_FPS, out / _CLIP_NAME
-        with _bar("film", frames) as advance:
+        with progress_bar(frames, "frames/s") as advance:
             write_clip(
                 clip, seed=seed, frames=frames, fps=_CLIP_FPS, size=ImageSize.parse(_CLIP_SIZE), on_frame=advance
             )
         typer.echo(f"{clip}: {_CLIP_SECONDS} s, {_CLIP_SIZE}, {_CLIP_FPS} fps")
-
-
-@contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr, if that is a terminal; yields the function that moves it on by one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda: bars.advance(task)

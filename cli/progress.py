@@ -1,4 +1,4 @@
-"""The bar of a run: how many are done, how fast, how long it will take. Shows on a terminal only."""
+"""The bar of work that is counted: how many are done, how fast, how long it will take. Shows on a terminal only."""
 
 from __future__ import annotations
 

@@ -250,16 +250,9 @@ def _describe(plan: Plan, resolved: Resolved) -> str:
 def _survey(train_pictures: LabeledFiles, val_pictures: LabeledFiles, names: Sequence[str]) -> str:
     """Read every picture once, so that a bad one is named now and not in the middle of the night."""
     from ..datasets.survey import count_labels
+    from .progress import progress_bar
 
-    count = len(train_pictures) + len(val_pictures)
-    done = 0
-    with fraction_bar("checking") as bar:
-
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            bar(done / count, f"{done:,} of {count:,} pictures")
-
+    with progress_bar(len(train_pictures) + len(val_pictures), "pictures/s") as advance:
         seen = count_labels(train_pictures, len(names), on_picture=advance)
         count_labels(val_pictures, len(names), on_picture=advance)
     text = f"{len(train_pictures):,} to learn from, {len(val_pictures):,} to validate on, all readable"
