@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
+from ..runtime.channel_order import in_channel_order
 from ..runtime.device import Device
 from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
@@ -167,7 +168,7 @@ def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:
     """The frames of a compared size, uint8 (N, H, W, 3)."""
     batch = 2 if index < 4 else 1  # several frames at once, where that is cheap
     rgb = np.stack([sample_frame(COMPARED_SIZES[index], index + i) for i in range(batch)])
-    return rgb if channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
+    return in_channel_order(rgb, channel_order)
 
 
 def _open_decision(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..datasets.calibration import CalibrationData, spread
 from ..datasets.confusion import ConfusionMatrix
+from ..runtime.channel_order import in_channel_order
 from ..runtime.errors import ParityError
 from ..runtime.spec import ChannelOrder
 from .quantize import as_tensorrt_reads, calibrate, open_graph, quantizable_layers, quantize
@@ -78,10 +79,12 @@ def quantize_within_limit(
     """
     layers = quantizable_layers(graph, score_layers)
     progress("calibrating")
-    ordered = [_ordered(frame, channel_order) for frame in data.calibration]
+    ordered = [in_channel_order(frame, channel_order) for frame in data.calibration]
     calibration = calibrate(graph, layers, ordered, num_classes)
     progress("measuring what INT8 costs")
-    judge = _Judge(graph, [_ordered(frame, channel_order) for frame in data.validation], data.labels, num_classes)
+    judge = _Judge(
+        graph, [in_channel_order(frame, channel_order) for frame in data.validation], data.labels, num_classes
+    )
     limit = LARGEST_DISAGREEMENT if data.labels is None else LARGEST_LOSS
 
     def loss_with(chosen: Sequence[str]) -> float:
@@ -166,7 +169,3 @@ class _Judge:
 def _class_maps(graph: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     run = open_graph(graph)
     return [run(frame)[0][0] for frame in frames]
-
-
-def _ordered(frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.uint8]:
-    return frame if channel_order == "rgb" else np.ascontiguousarray(frame[..., ::-1])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .channel_order import in_channel_order
 from .engines.engine_file import is_engine
 from .engines.manifest import read_manifest
 from .errors import ModelFileError
@@ -178,8 +179,7 @@ def run_self_test(
     class_maps = []
     for frame in test.frames:
         rgb = golden_frame(frame.seed, frame.size)
-        class_map = segment(rgb if channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
-        class_maps.append(class_map)
+        class_maps.append(segment(in_channel_order(rgb, channel_order)))
     differs = [
         class_map != frame.class_map if class_map.shape == frame.class_map.shape else np.ones_like(frame.firm)
         for class_map, frame in zip(class_maps, test.frames, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from ...runtime.channel_order import in_channel_order
 from ...runtime.frame_check import as_frames
 from ...runtime.runners import Runner, open_runner
 from ...runtime.runners.runner import GpuRunner
@@ -51,7 +52,7 @@ class Subject:
 
     def frames(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frames as this network takes them, in its order of channels; contiguous."""
-        return np.ascontiguousarray(rgb if self.segmenter.spec.channel_order == "rgb" else rgb[..., ::-1])
+        return in_channel_order(rgb, self.segmenter.spec.channel_order)
 
     def infer_call(self, rgb: NDArray[np.uint8]) -> Callable[[], object]:
         """A call of the innermost part that other tools report: see `Scope`.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...export.compare import open_for_comparison
 from ...export.to_onnx import export_onnx
 from ...fcn_models.checkpoint import Checkpoint
+from ...runtime.channel_order import in_channel_order
 from ...runtime.engines.engine_file import is_engine
 from ...runtime.engines.manifest import onnx_path, read_manifest
 from ...runtime.errors import ParityError
@@ -101,7 +102,7 @@ def open_deployment(
 
 def _stage(name: str, segmenter: Segmenter) -> Stage:
     def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return segmenter(rgb if segmenter.spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
+        return segmenter(in_channel_order(rgb, segmenter.spec.channel_order))
 
     where = f"{name} ({segmenter.backend} on {segmenter.device})"
     return Stage(where, segment, segmenter.spec.precision, segmenter.spec.checkpoint_sha256)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ...datasets.synthetic import render_scene
 from ...runtime.atomic import atomic_folder
+from ...runtime.channel_order import in_channel_order
 from ...runtime.engines.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
 from ...runtime.errors import EngineMismatchError, ModelFileError, OutputError
 from ...runtime.images.files import read_image, write_image
@@ -191,7 +192,7 @@ def _frame_name(number: int, frame: NDArray[np.uint8]) -> str:
 def _write_frame(folder: Path, name: str, rgb: NDArray[np.uint8], segment: Segmenter) -> PackedFrame:
     """Write a frame and its class map: each for people, as a PNG, and for programs, as bytes after a line of text."""
     size = ImageSize(*rgb.shape[:2])
-    class_map = segment(rgb if segment.spec.channel_order == "rgb" else np.ascontiguousarray(rgb[..., ::-1]))
+    class_map = segment(in_channel_order(rgb, segment.spec.channel_order))
     write_image(folder / f"{name}.png", rgb)
     _write_netpbm(folder / f"{name}.ppm", "P6", rgb)
     (folder / f"{name}.classes.png").write_bytes(encode_palette_png(class_map, segment.spec.palette))
