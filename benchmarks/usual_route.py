@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -15,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..export.decision import decide
+from ..export.quiet_exporter import quiet_exporter
 from ..fcn_models.preprocessing import Preprocessing
 from ..runtime.errors import MissingDependencyError
 
@@ -37,24 +36,17 @@ def export_usual_route(model: nn.Module, path: Path) -> Path:
     """
     import torch  # running the file does not need it
 
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's internals warn about themselves
-            torch.onnx.export(
-                model.eval(),
-                (torch.zeros(2, 3, 97, 131),),
-                path,
-                dynamo=True,
-                input_names=["image"],
-                output_names=["logits"],
-                dynamic_shapes=(dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC),),
-                verbose=False,
-            )
-    finally:
-        exporter_log.setLevel(level)
+    with quiet_exporter():
+        torch.onnx.export(
+            model.eval(),
+            (torch.zeros(2, 3, 97, 131),),
+            path,
+            dynamo=True,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_shapes=(dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC),),
+            verbose=False,
+        )
     return path
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +34,7 @@ from .heap import return_free_memory
 from .onnx_file import Place, check_onnx, refer, write_onnx
 from .painting import OverlayPainting
 from .quantize_search import QuantizationReport, quantize_within_limit
+from .quiet_exporter import quiet_exporter
 from .sample_frames import calibration_frames
 from .tail import CHANNELS_LAST_FROM, lay_out_channels_last
 
@@ -221,24 +220,17 @@ def _trace(
     # A traced size hides mistakes if it is a round one: 97 and 131 are prime, nothing divides evenly.
     example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
     dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's internals warn about themselves; the result is verified
-            program = torch.onnx.export(
-                deployable,
-                (example,),
-                dynamo=True,
-                opset_version=opset,
-                input_names=["image"],
-                output_names=list(deployable.outputs),
-                dynamic_shapes=(dynamic,),
-                verbose=False,
-            )
-    finally:
-        exporter_log.setLevel(level)
+    with quiet_exporter():
+        program = torch.onnx.export(
+            deployable,
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["image"],
+            output_names=list(deployable.outputs),
+            dynamic_shapes=(dynamic,),
+            verbose=False,
+        )
     assert program is not None
     weights: dict[str, NDArray[np.generic]] = {}
     if not apart:
