@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..runtime.gpu.gpu import list_gpus, load_driver
+from ..runtime.packages import installed_version
 from ..runtime.runners.cores import usable_cores
 
 _PACKAGES = (
@@ -73,7 +73,7 @@ class Environment:
             memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             system=platform.platform(terse=True),
             python=platform.python_version(),
-            packages={name: found for name in _PACKAGES if (found := _version(name)) is not None},
+            packages={name: found for name in _PACKAGES if (found := installed_version(name)) is not None},
             thread_settings={name: os.environ[name] for name in _THREAD_SETTINGS if name in os.environ},
             commit=_commit(_ROOT),
             load_average=round(os.getloadavg()[0], 2),
@@ -107,13 +107,6 @@ def _clocks(cpuinfo: Path = Path("/proc/cpuinfo"), nvidia_smi: str = "nvidia-smi
             index, now, highest = line.split(", ")
             clocks[f"GPU {index}"] = f"{now} of {highest}"
     return clocks
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _commit(root: Path) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..runtime.pixel_agreement import percent
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _describe_self_test(result: SelfTestResult) -> str:
     frames = f"{mark} {result.frames} generated frames"
     if result.identical:
         return f"{frames}: every pixel has PyTorch's class"
-    equal = f"{frames}: {_percent(result.equal_share)} of the pixels have PyTorch's class"
+    equal = f"{frames}: {percent(result.equal_share)} of the pixels have PyTorch's class"
     if result.faults == 0:
         return f"{equal}; the other {result.differing:,} are ties"
     allowed = int((1 - result.floor) * result.firm_pixels)
@@ -188,10 +189,5 @@ def _describe_hop(hop: Hop) -> str:
         return f"{mark} no frame could be compared"
     if not hop.differing:
         return f"{mark} all {hop.pixels:,} pixels equal"
-    ties = "all ties" if not hop.faults else f"{_percent(hop.ties / hop.differing)} of them ties"
-    return f"{mark} {_percent(hop.equal_share)} of {hop.pixels:,} pixels equal, {hop.differing:,} differ: {ties}"
-
-
-def _percent(share: float) -> str:
-    """Enough digits to tell 99.999 % from 100 %."""
-    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"
+    ties = "all ties" if not hop.faults else f"{percent(hop.ties / hop.differing)} of them ties"
+    return f"{mark} {percent(hop.equal_share)} of {hop.pixels:,} pixels equal, {hop.differing:,} differ: {ties}"

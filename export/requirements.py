@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ..runtime.errors import MissingDependencyError
-
-_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
+from ..runtime.packages import EXPORT_PACKAGES
 
 
 def require_export_packages(purpose: str) -> None:
@@ -18,7 +17,7 @@ def require_export_packages(purpose: str) -> None:
     Raises:
         MissingDependencyError: Naming the packages that are missing and the extra that brings them.
     """
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = [name for name in EXPORT_PACKAGES if find_spec(name) is None]
     if missing:
         raise MissingDependencyError(
             f"{purpose} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "

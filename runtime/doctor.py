@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,10 +13,9 @@ from .engines.tensorrt_library import Flavor, load_flavor, title
 from .errors import FcnrtError
 from .gpu.cuda import cuda_obstacle
 from .gpu.gpu import Gpu, list_gpus, load_driver
+from .packages import EXPORT_PACKAGES, installed_version
 from .runners.cores import usable_cores
 from .runners.tensorrt_provider import INSTALL_LIBRARY, LIBRARY, PROVIDER, find_library
-
-_EXPORT_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,14 @@ def _gpu_memory(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding
             load(module)
         # A library that is missing is an OSError in one and an ImportError in the other.
         except (ImportError, OSError, RuntimeError) as exc:
-            installed = _version(subject)
+            installed = installed_version(subject)
             obstacle = "not installed" if installed is None else f"cannot be imported ({exc})"
             remedy = f'pip install "fcnrt[{extra}]"' if installed is None else None
             found.append(Finding(subject, installed, ability, obstacle, remedy))
         else:
-            found.append(Finding(subject, _version(subject), ability, None if gpus else "there is no NVIDIA GPU"))
+            found.append(
+                Finding(subject, installed_version(subject), ability, None if gpus else "there is no NVIDIA GPU")
+            )
     return found
 
 
@@ -171,10 +171,10 @@ def _working_hardware(device: str) -> set[str]:
 
 
 def _export() -> list[Finding]:
-    missing = [name for name in _EXPORT_PACKAGES if _find_spec(name) is None]
+    missing = [name for name in EXPORT_PACKAGES if _find_spec(name) is None]
     obstacle = f"{', '.join(missing)} not installed" if missing else None
     remedy = 'pip install "fcnrt[export]"' if missing else None
-    torch = _version("torch")
+    torch = installed_version("torch")
     return [Finding("export", torch and f"torch {torch}", "export checkpoints with PyTorch", obstacle, remedy)]
 
 
@@ -183,11 +183,4 @@ def _find_spec(module: str) -> object | None:
     try:
         return find_spec(module)
     except ValueError:
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
         return None

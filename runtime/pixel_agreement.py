@@ -1,4 +1,4 @@
-"""`PixelAgreement`: how far class maps are those of PyTorch."""
+"""`PixelAgreement`: how far class maps are those of PyTorch, and how such shares are written."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ class PixelAgreement:
     def ties(self) -> int:
         """Pixels with another class that rounding explains; all of them if faults are not known."""
         return self.differing - (self.faults or 0)
+
+
+def percent(share: float) -> str:
+    """A share in percent, with enough digits to tell 99.999 % from 100 %."""
+    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...datasets.confusion import ConfusionMatrix
 from ...export.ties import flip_margins
-from ...runtime.pixel_agreement import PixelAgreement
+from ...runtime.pixel_agreement import PixelAgreement, percent
 from ...runtime.spec import ImageSize, Precision
 from ..tolerance import TOLERANCES
 from .boundary import boundary_band
@@ -255,8 +255,3 @@ def _malformed(class_map: NDArray[np.uint8], expected: tuple[int, ...]) -> str |
     if int(class_map.max()) >= classes:
         return f"returns class {int(class_map.max())}; there are {classes} classes"
     return None
-
-
-def percent(share: float) -> str:
-    """A share in percent, with enough digits to tell 99.999 % from 100 %."""
-    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"

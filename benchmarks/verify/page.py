@@ -8,9 +8,10 @@ from html import escape
 
 import numpy as np
 
+from ...runtime.pixel_agreement import percent
 from ..page_style import STYLE
 from .boundary import BAND_PIXELS
-from .hop import Hop, percent
+from .hop import Hop
 from .margin_histogram import margin_histogram
 from .verification import Verification
 from .worst_frames import draw

@@ -8,6 +8,7 @@ import pytest
 from fcnrt.runtime import doctor
 from fcnrt.runtime.doctor import Finding, examine
 from fcnrt.runtime.gpu.gpu import Gpu
+from fcnrt.runtime.packages import EXPORT_PACKAGES
 
 L4 = Gpu("NVIDIA L4", "8.9", 24 << 30)
 H200 = Gpu("NVIDIA H200", "9.0", 141 << 30)
@@ -48,14 +49,14 @@ def examined(
 
     monkeypatch.setattr(doctor, "list_gpus", lambda driver: gpus)
     monkeypatch.setattr(doctor, "_find_spec", lambda name: modules.get(name))
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     monkeypatch.setattr(doctor, "_working_hardware", lambda device: hardware)
     return {f"{item.subject}: {item.ability}": item for item in examine(driver=object(), load=load)}
 
 
 def test_a_machine_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_library", lambda: "10.13.3")
-    everything = EVERYTHING | dict.fromkeys(doctor._EXPORT_PACKAGES, SimpleNamespace())
+    everything = EVERYTHING | dict.fromkeys(EXPORT_PACKAGES, SimpleNamespace())
     found = examined(monkeypatch, everything, [L4])
     assert [key for key, item in found.items() if not item.works] == []
     assert found["gpu: cuda:0: NVIDIA L4 (8.9), 25.8 GB"].works
