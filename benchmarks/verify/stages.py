@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from ...runtime.channel_order import in_channel_order
 from ...runtime.engines.engine_file import is_engine
 from ...runtime.engines.manifest import onnx_path, read_manifest
 from ...runtime.errors import ParityError
-from ...runtime.runners import Backend
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ImageSize
 from .parity import Stage
@@ -48,7 +46,6 @@ def open_deployment(
     model: Path,
     checkpoint: Checkpoint,
     *,
-    backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
     open_model: Callable[..., Segmenter] = Segmenter.open,
@@ -58,7 +55,6 @@ def open_deployment(
     Args:
         model: An ``.onnx`` file or an ``.engine``.
         checkpoint: The network it was made from.
-        backend: As for `Segmenter.open`.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
         open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
@@ -67,7 +63,7 @@ def open_deployment(
         FcnrtError: If a file cannot be used, or has not the checkpoint's classes.
     """
     with ExitStack() as opened:
-        segmenter = opened.enter_context(open_model(model, backend=backend, device=device))
+        segmenter = opened.enter_context(open_model(model, device=device))
         spec = segmenter.spec
         if spec.num_classes != len(checkpoint.class_names):
             raise ParityError(

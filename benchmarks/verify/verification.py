@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 from ...fcn_models.checkpoint import Checkpoint
 from ...runtime.errors import ParityError
-from ...runtime.runners import Backend
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ImageSize
 from .diagnosis import Diagnosis, diagnose
@@ -44,7 +42,6 @@ def verify_deployment(
     *,
     data: str | None = None,
     limit: int | None = None,
-    backend: Backend | Literal["auto"] = "auto",
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
     open_model: Callable[..., Segmenter] = Segmenter.open,
@@ -56,7 +53,6 @@ def verify_deployment(
         checkpoint: The network it was made from.
         data: Pictures to compare on besides frames of several sizes; see `data_frames`. Drawn scenes if None.
         limit: How many pictures to take at most.
-        backend: As for `Segmenter.open`.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
         open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
@@ -65,9 +61,7 @@ def verify_deployment(
         FcnrtError: If something cannot be read or run, or no frame fits the deployed file.
     """
     classes = checkpoint.class_names
-    with open_deployment(
-        model, checkpoint, backend=backend, device=device, progress=progress, open_model=open_model
-    ) as deployment:
+    with open_deployment(model, checkpoint, device=device, progress=progress, open_model=open_model) as deployment:
         pictures = labelled_scenes(classes) if data is None else data_frames(data, len(classes), limit=limit)
         fitting = _Fitting(chain(sized_frames(deployment.tuned_for), pictures), deployment.takes)
         parity = check_parity(deployment.reference, deployment.stages, fitting, progress=progress)

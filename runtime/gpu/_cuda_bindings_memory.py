@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class CudaBindingsMemory:
     """See `DeviceMemory`."""
 
-    name = "cuda-bindings"
-
     def __init__(self, index: int, *, cudart: Any = None) -> None:
         """Take a GPU by its CUDA index.
 

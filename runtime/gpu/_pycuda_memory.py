@@ -19,8 +19,6 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING of cuda.h: does not wait for the def
 class PycudaMemory:
     """See `DeviceMemory`."""
 
-    name = "pycuda"
-
     def __init__(self, index: int, *, cuda: Any = None) -> None:
         """Take a GPU by its CUDA index.
 

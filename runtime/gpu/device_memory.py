@@ -49,13 +49,7 @@ class DeviceMemory(Protocol):
     """Memory, streams and events of one GPU; `close` releases all that was handed out.
 
     Every method must be called inside `current`. Failures of CUDA are raised as `InferenceError`.
-
-    Attributes:
-        name: The package that provides it.
     """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
 
     def current(self) -> AbstractContextManager[None]:
         """Make the GPU the calling thread's own while the block runs."""

@@ -24,7 +24,7 @@ from ..gpu.device_memory import DeviceMemory, Stream, open_device_memory
 from ..gpu.gpu import Gpu, find_gpu
 from ..output_layout import output_layouts
 from ..spec import ImageSize, OutputName
-from .engine_lane import Lane, ProfileContext, make_lanes
+from .engine_lane import Lane, ProfileContext
 from .kernel_cache import KernelCache
 from .tensorrt_messages import MessageLog, make_logger
 
@@ -236,7 +236,8 @@ class TensorRtRunner:
             raise self._no_memory(profile)
         stream.synchronize()
         shared = ProfileContext(context, profile, stream, self._log)
-        return _Profile(make_lanes(shared, self._memory, self._outputs, _LANES), profile.max_batch, stream)
+        lanes = [Lane(shared, self._memory, self._outputs) for _ in range(_LANES)]
+        return _Profile(lanes, profile.max_batch, stream)
 
     def _no_memory(self, profile: OptimizationProfile) -> InferenceError:
         return InferenceError(

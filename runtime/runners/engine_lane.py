@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -172,13 +172,6 @@ class Lane:
         if name not in self._host_outputs:
             self._host_outputs[name] = self._memory.allocate_host(_size(self._outputs[name], *self._largest))
         return self._host_outputs[name]
-
-
-def make_lanes(
-    context: ProfileContext, memory: DeviceMemory, outputs: Mapping[OutputName, OutputLayout], count: int
-) -> Sequence[Lane]:
-    """Several lanes of a profile."""
-    return [Lane(context, memory, outputs) for _ in range(count)]
 
 
 def _size(layout: OutputLayout, batch: int, height: int, width: int) -> int:

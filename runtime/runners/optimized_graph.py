@@ -167,10 +167,10 @@ def _made_from(onnxruntime: Any, path: Path) -> str:
     return json.dumps(values, indent=1)
 
 
-def _instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def _instruction_sets() -> str:
     """What the layout of weights depends on: the processor's extensions as Linux lists them, elsewhere its name."""
     with suppress(OSError):
-        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found is not None:
             return hashlib.sha256(found[1].encode()).hexdigest()[:16]
     return platform.processor()

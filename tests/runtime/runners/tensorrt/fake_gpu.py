@@ -67,8 +67,6 @@ class FakeStream:
 
 
 class FakeMemory:
-    name = "fake"
-
     def __init__(self, *, limit: int = 1 << 30) -> None:
         self.lock = threading.RLock()
         self.limit = limit
