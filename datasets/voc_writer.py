@@ -51,7 +51,7 @@ def write_voc(
     """
     if count < 2:
         raise ValueError(f"a data set needs at least 2 scenes, one to train and one to validate, got {count}")
-    check_writable(root)
+    _check_free(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         # The marker comes first: whatever happens from here on, the folder can be written again.
@@ -73,7 +73,7 @@ def write_voc(
         _write_split(root, split, members)
 
 
-def check_writable(root: Path) -> None:
+def _check_free(root: Path) -> None:
     """Make sure that `write_voc` may write the folder: it is missing, empty, or holds an earlier set.
 
     Raises:
