@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,15 @@ from ..device import Device
 from ..engines.manifest import EngineManifest, check_machine, read_manifest, read_plan, rebuild_command
 from ..engines.optimization_profile import OptimizationProfile
 from ..engines.store import kernel_dir
-from ..engines.tensorrt_library import Flavor, TensorRtLibrary, choose_library, load_flavor, made_or_none
+from ..engines.tensorrt_library import made_or_none
 from ..errors import DeviceError, EngineMismatchError, FrameError, InferenceError, OutputError
 from ..gpu.cuda_driver import CudaDriver
-from ..gpu.device_memory import DeviceMemory, Stream, open_device_memory
-from ..gpu.gpu import Gpu, find_gpu
 from ..output_layout import output_layouts
 from ..spec import ImageSize, OutputName
 from .engine_lane import Lane, ProfileContext
 from .kernel_cache import KernelCache
+from .lane_pool import LanePool
+from .machine import Machine, find_machine
 from .tensorrt_messages import MessageLog, make_logger
 
 if TYPE_CHECKING:
@@ -34,23 +33,6 @@ if TYPE_CHECKING:
     from ..gpu.array import GpuArray
 
 _LANES = 2  # the copies of one batch run beside the computation of another
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What an engine runs on.
-
-    Attributes:
-        library: TensorRT.
-        gpu: The GPU.
-        memory: Its memory.
-        cuda: Its driver.
-    """
-
-    library: TensorRtLibrary
-    gpu: Gpu
-    memory: DeviceMemory
-    cuda: CudaDriver
 
 
 class TensorRtRunner:
@@ -89,7 +71,7 @@ class TensorRtRunner:
                 )
             self._check_tensors()
             self.profiles = self._read_profiles()
-        self._profiles: dict[OptimizationProfile, _Profile] = {}
+        self._pools: dict[OptimizationProfile, LanePool] = {}
         self._kernels = _kernel_cache(manifest, machine)
         self._setup = threading.Lock()
         self._closed = False
@@ -148,23 +130,23 @@ class TensorRtRunner:
             given = class_map if name == "class_map" else None
             results[name] = np.empty(layout.dims(batch, height, width), layout.dtype) if given is None else given
         with self._memory.current():
-            profile = self._profile_for(ImageSize(height, width))
+            pool = self._pool_for(ImageSize(height, width))
             under_way: deque[Lane] = deque()
             try:
-                for start in range(0, batch, profile.max_batch):
-                    part = slice(start, start + profile.max_batch)
-                    lane = profile.take(under_way)
+                for start in range(0, batch, pool.max_batch):
+                    part = slice(start, start + pool.max_batch)
+                    lane = pool.take(under_way)
                     try:
                         lane.submit(frames[part], {name: array[part] for name, array in results.items()})
                     except BaseException:
-                        profile.give_back(lane)
+                        pool.give_back(lane)
                         raise
                     under_way.append(lane)
             except BaseException:
                 with suppress(InferenceError):  # the first failure is the one to report
-                    profile.finish_all(under_way)
+                    pool.finish_all(under_way)
                 raise
-            profile.finish_all(under_way)
+            pool.finish_all(under_way)
         return results
 
     def cuda_driver(self) -> CudaDriver:
@@ -179,15 +161,15 @@ class TensorRtRunner:
         """
         batch, height, width, _ = frames.shape
         with self._memory.current():
-            profile = self._profile_for(ImageSize(height, width))
-            lane = profile.take(deque())
+            pool = self._pool_for(ImageSize(height, width))
+            lane = pool.take(deque())
             try:
-                for start in range(0, batch, profile.max_batch):
-                    image, classes = (array.part(start, start + profile.max_batch) for array in (frames, class_map))
+                for start in range(0, batch, pool.max_batch):
+                    image, classes = (array.part(start, start + pool.max_batch) for array in (frames, class_map))
                     addresses = {"image": image.address, "class_map": classes.address}
                     lane.submit_on_gpu(image.shape, addresses, stream, self._cuda.order)
             finally:
-                profile.give_back(lane)
+                pool.give_back(lane)
 
     def close(self) -> None:
         """See `Runner.close`; waits for calls under way in other threads, and for what they queued."""
@@ -195,22 +177,22 @@ class TensorRtRunner:
             if self._closed:
                 return
             self._closed = True
-        for profile in self._profiles.values():
-            profile.retire()
+        for pool in self._pools.values():
+            pool.retire()
         with self._memory.current():
-            for profile in self._profiles.values():
+            for pool in self._pools.values():
                 with suppress(InferenceError):  # what failed there was reported where it was waited for
-                    profile.stream.synchronize()
+                    pool.stream.synchronize()
             if self._kernels is not None:
                 self._kernels.save()
-            self._profiles.clear()  # contexts before their kernels and engine, the engine before its runtime
+            self._pools.clear()  # contexts before their kernels and engine, the engine before its runtime
             self._kernels = None
             self._engine = None
             self._runtime = None
             self._memory.close()
 
-    def _profile_for(self, size: ImageSize) -> _Profile:
-        """The tightest profile that admits frames of a size, set up on first use."""
+    def _pool_for(self, size: ImageSize) -> LanePool:
+        """The lanes of the tightest profile that admits frames of a size, set up on first use."""
         fitting = [profile for profile in self.profiles if profile.admits(size)]
         if not fitting:
             raise self._outside(size)
@@ -218,11 +200,11 @@ class TensorRtRunner:
         with self._setup:
             if self._closed:
                 raise InferenceError("the runner is closed; open the model again")
-            if best not in self._profiles:
-                self._profiles[best] = self._set_up(best)
-            return self._profiles[best]
+            if best not in self._pools:
+                self._pools[best] = self._set_up(best)
+            return self._pools[best]
 
-    def _set_up(self, profile: OptimizationProfile) -> _Profile:
+    def _set_up(self, profile: OptimizationProfile) -> LanePool:
         strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE  # memory for this profile only
         if self._kernels is None:
             context = self._engine.create_execution_context(strategy)
@@ -237,7 +219,7 @@ class TensorRtRunner:
         stream.synchronize()
         shared = ProfileContext(context, profile, stream, self._log)
         lanes = [Lane(shared, self._memory, self._outputs) for _ in range(_LANES)]
-        return _Profile(lanes, profile.max_batch, stream)
+        return LanePool(lanes, profile.max_batch, stream)
 
     def _no_memory(self, profile: OptimizationProfile) -> InferenceError:
         return InferenceError(
@@ -292,81 +274,6 @@ class TensorRtRunner:
             f"{self._path} is not the engine of {self._manifest.onnx_name} that it is said to be: it {found}. "
             f"Rebuild it: {rebuild_command(self._path, self._manifest)}"
         )
-
-
-class _Profile:
-    """The lanes of a profile, lent to one batch at a time."""
-
-    def __init__(self, lanes: Sequence[Lane], max_batch: int, stream: Stream) -> None:
-        self.max_batch = max_batch
-        self.stream = stream
-        self._count = len(lanes)
-        # The lane used last comes first: one caller alone then fills the buffers of one. None: no lane will come.
-        self._free: queue.LifoQueue[Lane | None] = queue.LifoQueue()
-        for lane in lanes:
-            self._free.put(lane)
-
-    def take(self, under_way: deque[Lane]) -> Lane:
-        """A free lane; if there is none, the caller's own oldest batch is finished first.
-
-        Callers that kept a lane while they wait for another could wait for each other for ever.
-        """
-        while under_way:
-            try:
-                lane = self._free.get_nowait()
-                break
-            except queue.Empty:
-                self.finish(under_way)
-        else:
-            lane = self._free.get()
-        if lane is None:
-            self._free.put(None)
-            raise InferenceError("the runner is closed; open the model again")
-        return lane
-
-    def give_back(self, lane: Lane) -> None:
-        """Make a lane free again."""
-        self._free.put(lane)
-
-    def finish(self, under_way: deque[Lane]) -> None:
-        """Collect the oldest of the caller's batches and free its lane."""
-        lane = under_way.popleft()
-        try:
-            lane.collect()
-        finally:
-            self.give_back(lane)
-
-    def finish_all(self, under_way: deque[Lane]) -> None:
-        """Collect all of the caller's batches, also behind one that failed."""
-        try:
-            while under_way:
-                self.finish(under_way)
-        finally:
-            if under_way:
-                self.finish_all(under_way)
-
-    def retire(self) -> None:
-        """Wait for all lanes to be free, and lend none any more."""
-        for _ in range(self._count):
-            self._free.get()
-        self._free.put(None)
-
-
-def find_machine(path: Path, flavor: Flavor | None, device: Device) -> Machine:
-    """What an engine runs on, with the TensorRT that built it, or the one there is if that is not known.
-
-    Raises:
-        DeviceError: If there is no such GPU.
-        MissingDependencyError: If TensorRT or a package for GPU memory is not installed.
-    """
-    gpu = find_gpu(device.index)
-    if gpu is None:
-        raise DeviceError(
-            f"{path} is a TensorRT engine and needs {device}: no such NVIDIA GPU was found (nvidia-smi must list it). "
-            "On the CPU run the .onnx file it was built from"
-        )
-    library = choose_library("auto", gpu_present=True) if flavor is None else load_flavor(flavor)
-    return Machine(library, gpu, open_device_memory(device.index), CudaDriver(device.index))
 
 
 def _kernel_cache(manifest: EngineManifest, machine: Machine) -> KernelCache | None:

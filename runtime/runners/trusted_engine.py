@@ -11,7 +11,8 @@ from ..engines.manifest import EngineKey, EngineManifest, file_sha256, manifest_
 from ..errors import EngineMismatchError
 from ..onnx_header import read_metadata, read_onnx_header
 from ..self_test import SELF_TEST_KEY
-from ._tensorrt import Machine, TensorRtRunner, find_machine
+from ._tensorrt import TensorRtRunner
+from .machine import Machine, find_machine
 
 
 def trust_engine(path: Path, *, device: str = "auto", machine: Machine | None = None) -> Path | None:

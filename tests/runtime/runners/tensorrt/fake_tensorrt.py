@@ -17,7 +17,8 @@ from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engi
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.engines.tensorrt_library import Flavor, TensorRtLibrary
 from fcnrt.runtime.gpu.gpu import Gpu
-from fcnrt.runtime.runners._tensorrt import Machine, TensorRtRunner
+from fcnrt.runtime.runners._tensorrt import TensorRtRunner
+from fcnrt.runtime.runners.machine import Machine
 from fcnrt.runtime.spec import ModelSpec, OutputName
 
 from .fake_gpu import FakeCuda, FakeMemory
