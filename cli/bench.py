@@ -101,7 +101,7 @@ def bench(
     from ..benchmarks.bench.agreement import verdict
     from ..benchmarks.bench.page import write_html
     from ..benchmarks.bench.run_bench import BenchSettings, run_bench
-    from ..runtime.atomic import check_writable
+    from ..runtime.atomic import check_writable, refuse_to_overwrite
     from ..runtime.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar
@@ -110,6 +110,7 @@ def bench(
     outputs = [path for path in (json_file, html_file) if path is not None]
     for path in outputs:
         check_writable(path)
+    refuse_to_overwrite([*(models or []), reference], outputs)
     models = models or [demo_model_file()]
     if trust:
         trust_engines(models, device)

@@ -81,6 +81,8 @@ def build(
 
     from ..export.engine.build import EngineOptions
 
+    if output is not None and output.suffix != ".engine":
+        raise typer.BadParameter(f"{output.name} must end in .engine", param_hint="--output")
     profiles = _parse_profiles(profile or [], max_batch)
     if profile_from is not None:
         profiles = _profiles_from(profile_from, max_batch)

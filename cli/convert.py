@@ -24,8 +24,10 @@ def convert(
 
     require_export_packages("converting a checkpoint")
     from ..fcn_models.checkpoint import save_checkpoint
+    from ..runtime.atomic import refuse_to_overwrite
     from .console import say, status
 
+    refuse_to_overwrite([checkpoint, classes], [output])
     with status("loading weights") as progress:
         loaded = load_file(checkpoint, variant=variant, classes=classes)
         progress("writing")

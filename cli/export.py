@@ -153,6 +153,7 @@ def export(
 
     require_export_packages("exporting a model")
     from ..export.to_onnx import export_onnx
+    from ..runtime.atomic import refuse_to_overwrite
     from ..runtime.opacity import DEFAULT_OPACITY
     from .console import say, status
 
@@ -182,10 +183,12 @@ def export(
 
             loaded = at_infer_size(loaded, infer_size)
         name = f"{loaded.model.config.variant}{'' if precision == 'fp32' else '-' + precision}.onnx"
+        path = output or Path(name)
+        refuse_to_overwrite([checkpoint, classes, calibration], [path])
         say(f"{loaded.model.config.variant} · {loaded.source}{hint}")
         result = export_onnx(
             loaded,
-            output or Path(name),
+            path,
             precision=precision,
             outputs=wanted,
             channel_order=channel_order,

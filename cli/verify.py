@@ -63,14 +63,36 @@ def verify(
 
 
 def _self_test(model: Path, device: str) -> bool:
+    from ..runtime.runners import open_runner
     from ..runtime.segmenter import Segmenter
     from ..runtime.self_test import run_self_test
 
-    with Segmenter.open(model, device=device) as segment:
-        result = run_self_test(segment, _read_self_test(model), channel_order=segment.spec.channel_order)
-        typer.echo(f"{model.name} · {segment.backend} on {segment.device}")
+    with Segmenter(open_runner(model, device=device, cached=False)) as segment:
+        place, test = segment.device, _read_self_test(model)
+        result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
+        typer.echo(f"{model.name} · {segment.backend} on {place}")
         typer.echo(f"  self-test  {_describe_self_test(result)}")
+    passed = result.passed and (place != "cpu" or _test_kept_graph(model, test))
     typer.echo(f"  next       fcnrt verify {model} --reference CHECKPOINT --html verify.html")
+    return passed
+
+
+def _test_kept_graph(model: Path, test: SelfTest) -> bool:
+    """Test what the cache holds of a file that is right, as that is what runs here; what is wrong is deleted."""
+    from ..runtime.atomic import remove_folder
+    from ..runtime.runners.optimized_graph import kept_graph
+    from ..runtime.segmenter import Segmenter
+    from ..runtime.self_test import run_self_test
+
+    folder = kept_graph(model)
+    if folder is None:
+        return True
+    with Segmenter.open(model, device="cpu") as segment:
+        result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
+    typer.echo(f"  in cache   {_describe_self_test(result)}")
+    if not result.passed:
+        remove_folder(folder)
+        typer.echo(f"             what this machine ran was damaged and is deleted: {folder}")
     return result.passed
 
 
@@ -109,10 +131,11 @@ def _compare(
     junit: Path | None,
 ) -> bool:
     from ..export.requirements import require_export_packages
-    from ..runtime.atomic import check_writable
+    from ..runtime.atomic import check_writable, refuse_to_overwrite
     from .console import status
 
     require_export_packages("comparing with PyTorch")
+    refuse_to_overwrite([model, reference], [html, junit])
     for report in (html, junit):  # before the long work, not after it
         if report is not None:
             check_writable(report)

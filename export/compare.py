@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.channel_order import in_channel_order
-from ..runtime.device import Device
 from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.runners._onnxruntime import OnnxRuntimeRunner, import_onnxruntime, session_options
-from ..runtime.runners.weights_in_place import open_in_place
+from ..runtime.runners import open_runner
+from ..runtime.runners._onnxruntime import import_onnxruntime, session_options
+from ..runtime.runners.optimized_graph import is_large
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class
@@ -31,9 +31,7 @@ from .sample_frames import sample_frame
 from .ties import LOGIT_RTOL, flip_margins, tie_gap
 
 if TYPE_CHECKING:
-    import onnxruntime
-
-_LARGE = 1 << 28  # bytes of a file that is compared with an eye on the memory
+    pass
 
 COMPARED_SIZES = tuple(
     # From a single pixel, through less than one cell of 32, thin strips and whole multiples, to odd and large.
@@ -144,24 +142,8 @@ def compare_with_pytorch(
 
 
 def open_for_comparison(path: Path) -> Segmenter:
-    """An exported file on the CPU; nothing of it is kept in the user's cache, as it may be a draft.
-
-    A large one is opened without what takes the most memory: while ONNX Runtime rearranges weights for its quickest
-    kernels, it needs three times their size.
-    """
-    return Segmenter(OnnxRuntimeRunner(_open_session(path), read_onnx_header(path).spec, Device("cpu")))
-
-
-def _open_session(path: Path, variation: Path | None = None) -> onnxruntime.InferenceSession:
-    """A session on the CPU of an exported file, or of a variation of its graph that refers to its weights."""
-    onnxruntime = import_onnxruntime(path)
-    options = session_options(onnxruntime, None)
-    if path.stat().st_size >= _LARGE:
-        options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        if variation is None:
-            return open_in_place(onnxruntime, path, options)
-    return onnxruntime.InferenceSession(str(variation or path), options, providers=["CPUExecutionProvider"])
+    """An exported file on the CPU; nothing of it is kept in the user's cache, as it may be a draft."""
+    return Segmenter(open_runner(path, backend="onnxruntime", device="cpu", cached=False))
 
 
 def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:
@@ -184,7 +166,12 @@ def _open_decision(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.u
     if all(output.name != name for output in probe.graph.output):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     with saved_beside(path, probe) as file:
-        session = _open_session(path, file)
+        onnxruntime = import_onnxruntime(path)
+        options = session_options(onnxruntime, None)
+        if is_large(path):  # opened without what takes the most memory, as the file itself is
+            options.enable_cpu_mem_arena = False
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = session.run([name], {"image": frames})[0]

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,28 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: it is no ordinary file")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
+
+
+def refuse_to_overwrite(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+    """Refuse results that would take the place of what they are made from, or of each other.
+
+    Args:
+        inputs: Files that are read; None stands for one that was not given.
+        outputs: Files that are to be written, likewise.
+
+    Raises:
+        OutputError: If an output is one of the inputs, or two of them are the same file.
+    """
+    originals = {path.resolve() for path in inputs if path is not None}
+    results: set[Path] = set()
+    for output in outputs:
+        if output is None:
+            continue
+        if output.resolve() in originals:
+            raise OutputError(f"cannot write {output}: it is one of the inputs; give another name")
+        if output.resolve() in results:
+            raise OutputError(f"cannot write {output}: another result has this name; give another one")
+        results.add(output.resolve())
 
 
 def make_folder(folder: Path) -> None:

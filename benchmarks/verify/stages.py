@@ -18,6 +18,7 @@ from ...runtime.channel_order import in_channel_order
 from ...runtime.engines.engine_file import is_engine
 from ...runtime.engines.manifest import onnx_path, read_manifest
 from ...runtime.errors import ParityError
+from ...runtime.runners import open_runner
 from ...runtime.segmenter import Segmenter
 from ...runtime.spec import ImageSize
 from .parity import Stage
@@ -41,6 +42,11 @@ class Deployment:
     tuned_for: tuple[ImageSize, ...]
 
 
+def open_file(path: Path, *, device: str) -> Segmenter:
+    """The file itself, whatever the user's cache holds of it."""
+    return Segmenter(open_runner(path, device=device, cached=False))
+
+
 @contextmanager
 def open_deployment(
     model: Path,
@@ -48,7 +54,7 @@ def open_deployment(
     *,
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
-    open_model: Callable[..., Segmenter] = Segmenter.open,
+    open_model: Callable[..., Segmenter] = open_file,
 ) -> Iterator[Deployment]:
     """Open a deployed file together with the stages it went through, made again where they are not at hand.
 
@@ -57,7 +63,7 @@ def open_deployment(
         checkpoint: The network it was made from.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
-        open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
+        open_model: Opens the deployed file; takes it and the keyword `device`.
 
     Raises:
         FcnrtError: If a file cannot be used, or has not the checkpoint's classes.
@@ -84,7 +90,7 @@ def open_deployment(
         if manifest is not None:
             onnx = onnx_path(model, manifest)
             if onnx.is_file():
-                graph = opened.enter_context(Segmenter.open(onnx, device="cpu"))
+                graph = opened.enter_context(open_file(onnx, device="cpu"))
                 stages.append(_stage(f"{graph.spec.precision} graph", graph))
         stages.append(_stage("engine" if manifest is not None else f"{spec.precision} graph", segmenter))
         profiles = () if manifest is None else manifest.profiles

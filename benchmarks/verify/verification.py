@@ -14,7 +14,7 @@ from ...runtime.spec import ImageSize
 from .diagnosis import Diagnosis, diagnose
 from .frames import data_frames, labelled_scenes, sized_frames
 from .parity import Parity, ParityFrame, check_parity
-from .stages import open_deployment
+from .stages import open_deployment, open_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def verify_deployment(
     limit: int | None = None,
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
-    open_model: Callable[..., Segmenter] = Segmenter.open,
+    open_model: Callable[..., Segmenter] = open_file,
 ) -> Verification:
     """Compare a deployed file and every stage before it with PyTorch, and examine the first one that is broken.
 
@@ -55,7 +55,7 @@ def verify_deployment(
         limit: How many pictures to take at most.
         device: As for `Segmenter.open`.
         progress: Called with a word for each step as it begins.
-        open_model: Opens the deployed file, with the arguments of `Segmenter.open`.
+        open_model: Opens the deployed file; takes it and the keyword `device`.
 
     Raises:
         FcnrtError: If something cannot be read or run, or no frame fits the deployed file.

@@ -25,6 +25,7 @@ from ...runtime.errors import EngineMismatchError, ModelFileError, OutputError
 from ...runtime.images.files import read_image, write_image
 from ...runtime.images.palette_png import encode_palette_png
 from ...runtime.onnx_header import read_onnx_header
+from ...runtime.runners import open_runner
 from ...runtime.segmenter import Segmenter
 from ...runtime.self_test import read_self_test, run_self_test
 from ...runtime.spec import ImageSize, ModelSpec
@@ -98,7 +99,8 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
     _refuse_equal_names(engines)
     read_onnx_header(model)  # says what is wrong, if anything is
     manifests = [_read_engine(engine, model) for engine in engines]
-    with Segmenter.open(model, backend="onnxruntime", device="cpu") as segment, atomic_folder(folder) as draft:
+    # What is packed is the file, not what the user's cache may hold of it.
+    with Segmenter(open_runner(model, device="cpu", cached=False)) as segment, atomic_folder(folder) as draft:
         _require_self_test(model, segment)
         shutil.copyfile(model, draft / model.name)
         for engine, manifest in zip(engines, manifests, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ..atomic import refuse_to_overwrite
 from ..errors import OutputError
 from ..images.files import WRITABLE_SUFFIXES
 from ..sources import ImageSource, VideoSource
@@ -46,7 +47,7 @@ def image_outputs(source: ImageSource, output: Path | None, save: Save) -> list[
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"cannot write into {folder}: it is a file; several images need a folder")
         outputs = [folder / name for name in names]
-    _refuse_to_overwrite(source.files, outputs)
+    refuse_to_overwrite(source.files, outputs)
     return outputs
 
 
@@ -82,7 +83,7 @@ def video_output(source: VideoSource, output: Path | None, save: Save) -> Path:
     else:
         result = output / f"{source.name}{_VIDEO_SUFFIX}"
     if source.path is not None:
-        _refuse_to_overwrite((source.path,), [result])
+        refuse_to_overwrite((source.path,), [result])
     return result
 
 
@@ -99,10 +100,3 @@ def _is_file_name(output: Path) -> bool:
 def _require_suffix(output: Path, allowed: tuple[str, ...]) -> None:
     if output.suffix.lower() not in allowed:
         raise OutputError(f"cannot write {output}: the suffix of this result must be {' or '.join(allowed)}")
-
-
-def _refuse_to_overwrite(inputs: tuple[Path, ...], outputs: list[Path]) -> None:
-    originals = {path.resolve() for path in inputs}
-    for output in outputs:
-        if output.resolve() in originals:
-            raise OutputError(f"cannot write {output}: it is one of the inputs; give another --output")

@@ -21,7 +21,8 @@ from ..onnx_header import read_onnx_header
 from ..output_layout import output_layouts
 from ..spec import ModelSpec, OutputName
 from .cores import usable_cores
-from .optimized_graph import optimized_graph
+from .optimized_graph import is_large, optimized_graph
+from .weights_in_place import open_in_place
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -62,13 +63,15 @@ class OnnxRuntimeRunner:
         self._idle: list[_BoundArrays] = []
 
     @classmethod
-    def open(cls, path: Path, *, device: Device | None, threads: int | None) -> OnnxRuntimeRunner:
+    def open(cls, path: Path, *, device: Device | None, threads: int | None, cached: bool = True) -> OnnxRuntimeRunner:
         """Load an exported ONNX file.
 
         Args:
             path: The file.
             device: Where to run; None: the first CUDA device if there is a usable one, else the CPU.
             threads: CPU threads for one frame; None: one for each physical core this process may use.
+            cached: Whether a large file is run as it was rearranged for the processor and is kept in the user's cache;
+                else as it is in the file, which takes no time to open and runs a little slower.
 
         Raises:
             MissingDependencyError: If ONNX Runtime is not installed.
@@ -78,7 +81,7 @@ class OnnxRuntimeRunner:
         for _ in range(_ATTEMPTS):
             identity = _identity(path)
             spec = read_onnx_header(path).spec
-            session, found = _open_somewhere(import_onnxruntime(path), path, device, threads)
+            session, found = _open_somewhere(import_onnxruntime(path), path, device, threads, cached)
             if _identity(path) == identity:
                 return cls(session, spec, found)
         raise ModelFileError(f"{path} changes while it is being opened; try again when it is complete")
@@ -211,18 +214,20 @@ def _address(array: NDArray[Any]) -> int:
 
 
 def _open_somewhere(
-    onnxruntime: Any, path: Path, device: Device | None, threads: int | None
+    onnxruntime: Any, path: Path, device: Device | None, threads: int | None, cached: bool
 ) -> tuple[onnxruntime.InferenceSession, Device]:
     """A session on `device`; if that is None, on the first CUDA device if there is a usable one, else on the CPU."""
     if device is not None:
-        return _open_session(onnxruntime, path, device, threads), device
+        return _open_session(onnxruntime, path, device, threads, cached), device
     try:
-        return _open_session(onnxruntime, path, Device("cuda"), threads), Device("cuda")
+        return _open_session(onnxruntime, path, Device("cuda"), threads, cached), Device("cuda")
     except DeviceError:
-        return _open_session(onnxruntime, path, Device("cpu"), threads), Device("cpu")
+        return _open_session(onnxruntime, path, Device("cpu"), threads, cached), Device("cpu")
 
 
-def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(
+    onnxruntime: Any, path: Path, device: Device, threads: int | None, cached: bool
+) -> onnxruntime.InferenceSession:
     """A session that really runs on `device`.
 
     Raises:
@@ -232,7 +237,8 @@ def _open_session(onnxruntime: Any, path: Path, device: Device, threads: int | N
     options = session_options(onnxruntime, threads)
     providers: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cpu":
-        session = _open_optimized(onnxruntime, path, threads)
+        opened = _open_optimized if cached else _open_as_it_is
+        session = opened(onnxruntime, path, threads)
         if session is not None:
             return session
     else:
@@ -267,6 +273,22 @@ def _open_optimized(onnxruntime: Any, path: Path, threads: int | None) -> onnxru
     except Exception:  # damaged: made again next time. ONNX Runtime's errors have no common base class
         with suppress(OutputError):
             remove_folder(graph.parent)
+        return None
+
+
+def _open_as_it_is(onnxruntime: Any, path: Path, threads: int | None) -> onnxruntime.InferenceSession | None:
+    """A session of a large file without what takes the most time and memory; None for others.
+
+    Rearranging weights for the quickest kernels takes seconds and three times their size.
+    """
+    if not is_large(path):
+        return None
+    options = session_options(onnxruntime, threads)
+    options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    try:
+        return open_in_place(onnxruntime, path, options)
+    except Exception:  # opening the file as a whole tells more. ONNX Runtime's errors have no common base class
         return None
 
 

@@ -23,8 +23,12 @@ def open_runner(
     threads: int | None = None,
     provider: Provider = "auto",
     trust: bool = False,
+    cached: bool = True,
 ) -> Runner:
-    """Load a model file for the backend that runs it; arguments and errors are those of `Segmenter.open`."""
+    """Load a model file for the backend that runs it; arguments and errors are those of `Segmenter.open`.
+
+    Not `cached`: whatever the user's cache holds, it is the file itself that is run (`OnnxRuntimeRunner.open`).
+    """
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
@@ -58,4 +62,4 @@ def open_runner(
         return TensorRtProviderRunner.open_with_tensorrt(path, device=wanted, threads=threads)
     from ._onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner.open(path, device=wanted, threads=threads)
+    return OnnxRuntimeRunner.open(path, device=wanted, threads=threads, cached=cached)

@@ -84,6 +84,25 @@ def remove_unfinished_graphs() -> None:
                 remove_leftovers(lock.with_suffix(""))
 
 
+def is_large(path: Path) -> bool:
+    """Whether an exported file is one whose graph is kept."""
+    return path.stat().st_size >= _LARGE
+
+
+def kept_graph(path: Path) -> Path | None:
+    """The folder in the cache that holds the graph of an exported file, whether it fits or not; None if there is none.
+
+    Raises:
+        OutputError: See `cache_dir`.
+    """
+    folder = _folder(path)
+    return folder if folder.is_dir() else None
+
+
+def _folder(path: Path) -> Path:
+    return optimized_dir() / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+
+
 def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:
     """The rearranged graph of an exported file, made and kept if it is not there.
 
@@ -99,13 +118,12 @@ def optimized_graph(onnxruntime: Any, path: Path, options: Any) -> Path | None:
         An ONNX file to be opened as it is, without optimisations; None if `path` is a small file, or if the graph
         cannot be kept, for example because the disk is full.
     """
-    if path.stat().st_size < _LARGE:
+    if not is_large(path):
         return None
     made_from = _made_from(onnxruntime, path)
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     # It is a cache: nothing that keeps it from being written keeps the network from running.
     with suppress(OSError, OutputError):
-        folder = optimized_dir() / name
+        folder = _folder(path)
         if _is_made_from(folder, made_from):
             return folder / _GRAPH
         with file_lock(folder.with_suffix(".lock")):

@@ -199,7 +199,7 @@ def test_the_source_is_never_overwritten(fcnrt: RunFcnrt, tiny_model: Path, make
 
     done = fcnrt("run", "clip.mp4", "--model", tiny_model, "-o", "clip.mp4")
 
-    assert done == (1, "", "error: cannot write clip.mp4: it is one of the inputs; give another --output\n")
+    assert done == (1, "", "error: cannot write clip.mp4: it is one of the inputs; give another name\n")
     assert Path("clip.mp4").read_bytes() == before
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 
 
@@ -80,6 +83,51 @@ def test_self_test_of_a_faulty_file(fcnrt, swapped: Path) -> None:
     assert code == 1
     assert "  self-test  ✘ 3 generated frames: " in out
     assert "that differ are no ties (allowed: 0)" in out
+
+
+@pytest.fixture
+def large(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the sound file that is taken for a large one, with its graph in the cache."""
+    monkeypatch.setenv("FCNRT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("fcnrt.runtime.runners.optimized_graph._LARGE", 1)
+    path = Path(shutil.copy2(sound, tmp_path / "large.onnx"))
+    Segmenter.open(path, device="cpu").close()
+    return path
+
+
+def damage(path: Path, places: int) -> None:
+    """Flip bytes in the second half of a file, and leave its size and time as they are."""
+    status, content = path.stat(), bytearray(path.read_bytes())
+    for place in np.random.default_rng(0).integers(len(content) // 2, len(content) * 3 // 4, places):
+        content[place] ^= 0x5A
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_self_test_of_a_large_file_is_also_one_of_what_the_cache_has_of_it(fcnrt, large: Path) -> None:
+    code, out, _ = fcnrt("verify", large)
+    assert code == 0
+    assert out.count("✔ 3 generated frames") == 2
+
+
+def test_a_damaged_file_fails_though_the_cache_is_right(fcnrt, large: Path) -> None:
+    damage(large, 3000)
+    code, out, _ = fcnrt("verify", large)
+    assert code == 1
+    assert "self-test  ✘" in out
+    assert "in cache" not in out
+
+
+def test_a_damaged_cache_is_named_and_deleted(fcnrt, large: Path, tmp_path: Path) -> None:
+    (weights,) = tmp_path.glob("cache/optimized/*/weights.bin")
+    damage(weights, 3000)
+    code, out, _ = fcnrt("verify", large)
+    assert code == 1
+    assert "self-test  ✔" in out
+    assert "in cache   ✘" in out
+    assert f"what this machine ran was damaged and is deleted: {weights.parent}\n" in out
+    assert not weights.parent.exists()
+    assert fcnrt("verify", large).exit_code == 0
 
 
 def test_self_test_needs_neither_torch_nor_onnx(sound: Path) -> None:
@@ -164,3 +212,15 @@ def test_pictures_that_are_not_there(fcnrt, sound: Path, checkpoint: Path, tmp_p
     code, _, err = fcnrt("verify", sound, "--reference", checkpoint, "--data", tmp_path)
     assert code == 1
     assert err == f"error: {tmp_path}: no image in this folder (it is empty)\n"
+
+
+@pytest.mark.parametrize("reports", [("--html", "MODEL"), ("--junit", "MODEL"), ("--html", "x", "--junit", "x")])
+def test_reports_take_the_place_of_nothing(fcnrt, sound: Path, checkpoint: Path, tmp_path: Path, reports) -> None:
+    content = sound.read_bytes()
+    named = [str(sound) if word == "MODEL" else word.replace("x", str(tmp_path / "x")) for word in reports]
+    options = [word if word.startswith("-") else path for word, path in zip(reports, named, strict=True)]
+    code, out, err = fcnrt("verify", sound, "--reference", checkpoint, *options)
+    assert (code, out) == (1, "")
+    assert "it is one of the inputs" in err or "another result has this name" in err
+    assert sound.read_bytes() == content
+    assert not (tmp_path / "x").exists()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fcnrt.export import compare, reference
+from fcnrt.export import reference
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.preprocessing import PREPROCESSING
 from fcnrt.runtime.runners import optimized_graph
@@ -26,7 +26,7 @@ def test_layers_in_slices_compute_the_same(make_checkpoint, monkeypatch: pytest.
 def test_a_large_file_is_compared_as_well_without_the_networks_weights(
     make_checkpoint, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_LARGE", 1)
+    monkeypatch.setattr(optimized_graph, "_LARGE", 1)
     checkpoint = make_checkpoint()
     result = export_onnx(checkpoint, tmp_path / "net.onnx", outputs=("class_map", "logits"), consume=True)
     assert sum(size.differing for size in result.parity.sizes) <= 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.runtime.atomic import atomic_path, check_writable, write_bytes
+from fcnrt.runtime.atomic import atomic_path, check_writable, refuse_to_overwrite, write_bytes
 from fcnrt.runtime.errors import OutputError
 
 
@@ -56,3 +56,14 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("link")
     with pytest.raises(OutputError, match=r"cannot write .*link"):
         write_bytes(tmp_path / "link", b"x")
+
+
+def test_inputs_are_not_overwritten_nor_other_results(tmp_path: Path) -> None:
+    model, report = tmp_path / "model", tmp_path / "report"
+    (tmp_path / "link").symlink_to(model)
+    refuse_to_overwrite([model, None], [report, None, tmp_path / "page"])
+    for results in ([model], [tmp_path / "folder" / ".." / "model"], [tmp_path / "link"]):
+        with pytest.raises(OutputError, match="it is one of the inputs"):
+            refuse_to_overwrite([None, model], results)
+    with pytest.raises(OutputError, match="another result has this name"):
+        refuse_to_overwrite([model], [report, tmp_path / "report"])

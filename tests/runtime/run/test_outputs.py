@@ -73,7 +73,7 @@ def test_results_of_the_same_name_are_told_apart() -> None:
 
 
 def test_sources_are_never_overwritten(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"in/a\.jpg: it is one of the inputs; give another --output"):
+    with pytest.raises(OutputError, match=r"in/a\.jpg: it is one of the inputs; give another name"):
         image_outputs(_images("a.jpg", "b.jpg"), Path("in"), "overlay")
     with pytest.raises(OutputError, match=r"a\.png: it is one of the inputs"):
         image_outputs(_images("a.png"), Path("in/../in/a.png"), "overlay")
