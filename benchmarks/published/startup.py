@@ -118,7 +118,8 @@ def measure_opening(model: Path, folder: Path, *, network: str, launches: int) -
     seconds: dict[str, list[float]] = {FIRST: [], AGAIN: []}
     memory_mib: dict[str, list[float]] = {FIRST: [], AGAIN: []}
     for _ in range(launches):
-        delete_kept_graphs()
+        for graph in kept_graphs():
+            remove_folder(graph.path)
         for name in (FIRST, AGAIN):
             run = run_child(command, folder=folder)
             assert run.first_output_s is not None, "the command reports its class map"
@@ -151,9 +152,3 @@ def measure_opening(model: Path, folder: Path, *, network: str, launches: int) -
             ),
         ),
     ]
-
-
-def delete_kept_graphs() -> None:
-    """Empty the cache of rearranged graphs."""
-    for graph in kept_graphs():
-        remove_folder(graph.path)

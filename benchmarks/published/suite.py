@@ -182,6 +182,17 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
     network = setup.full_width(folder)
     with _own_cache(folder / "cache"):
         rows = [
+            measure_self_test(
+                network.onnx_path,
+                folder,
+                name="full-width-self-test",
+                network=what,
+                launches=launches,
+                program=setup.program,
+            ),
+            *measure_opening(network.onnx_path, folder, network=what, launches=launches),
+        ]
+        rows += [
             compare_routes(
                 network,
                 setup.size,
@@ -197,18 +208,6 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
                 ("-int8", " in INT8", FCNRT_INT8, FCNRT, 2.0),
             )
         ]
-        rows += measure_opening(network.onnx_path, folder, network=what, launches=launches)
-        rows.append(
-            measure_self_test(
-                network.onnx_path,
-                folder,
-                name="full-width-self-test",
-                network=what,
-                launches=launches,
-                from_empty_cache=True,
-                program=setup.program,
-            )
-        )
     return rows
 
 
