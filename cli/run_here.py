@@ -129,7 +129,7 @@ def run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pat
     from ..runtime.run.segment_video import segment_video
     from ..runtime.video.audio import describe_audio
     from ..runtime.video.reader import VideoReader
-    from .console import say
+    from .console import counted, say
     from .progress import progress_bar
 
     shares = ClassShares(segmenter.spec.class_names)
@@ -159,7 +159,7 @@ def run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pat
                 stopped = exc
 
     if shares.frame_count:
-        amount = f"{shares.frame_count:,} frames"
+        amount = counted(shares.frame_count, "frame")
         if times.dropped:
             amount += f", {times.dropped:,} dropped to keep up"
         _report(result, amount, shares, options.times)

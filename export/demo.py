@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from ..fcn_models.weights import bundled
 from ..runtime.atomic import make_folder
 from ..runtime.cache import cache_dir
 from ..runtime.errors import MissingDependencyError, ModelFileError
+from ..runtime.file_hash import file_hash
 from ..runtime.onnx_header import read_metadata
 from .requirements import require_export_packages
 
@@ -29,7 +29,7 @@ def demo_model(variant: str = "fcn8s") -> Path:
     """
     weights = bundled(variant)
     # The name holds everything that the contents depend on, so that an upgrade exports anew.
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    digest = file_hash(weights)[:12]
     path = cache_dir() / "models" / f"{variant}-demo-{version('fcnrt')}-{digest}.onnx"
     if not _is_whole(path):
         try:

@@ -15,7 +15,8 @@ from torch import nn
 
 from ..runtime.atomic import atomic_path
 from ..runtime.errors import CheckpointError, OutputError
-from .checkpoint_file import METADATA_KEY, CheckpointFile, read_checkpoint_file, sha256_of
+from ..runtime.file_hash import file_hash
+from .checkpoint_file import METADATA_KEY, CheckpointFile, read_checkpoint_file
 from .checkpoint_metadata import CheckpointMetadata, Palette
 from .fcn import Align
 from .fitting import check_finite, empty, fill, listing, weight_names
@@ -92,7 +93,7 @@ def load_checkpoint(
         palette=voc_palette()[: config.num_classes],
         layout=imported.layout,
         source=imported.source,
-        sha256=sha256_of(path),
+        sha256=file_hash(path),
         approximated_align=imported.approximated_align,
         assumption=file.choice,
     )
@@ -179,7 +180,7 @@ def _load_own(
         palette=metadata.palette,
         layout="fcnrt layout",
         source=path.name + approximation(trained, used),
-        sha256=sha256_of(path),
+        sha256=file_hash(path),
         notes=metadata.notes,
         approximated_align=None if trained.align == used.align else trained.align,
         assumption=file.choice,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import zipfile
 from collections.abc import Mapping
@@ -33,7 +32,6 @@ _OLD_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # first in what torch.
 _MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; limit of the format
 _HEAD = 32  # bytes that tell the formats apart
 _NUMBERS = "?bBhHiIlLqQefd"  # NumPy's types of numbers; objects are none
-_HASH_BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,6 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
         f"{path.name} is not a checkpoint; expected a .pth file of PyTorch, a .safetensors file, a Chainer .npz or a "
         ".caffemodel"
     )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal, read block by block."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _head(path: Path) -> tuple[bytes, int]:

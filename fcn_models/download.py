@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import http.client
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from ..runtime.errors import DownloadError
+from ..runtime.file_hash import file_hash
 
 Progress = Callable[[int, "int | None"], None]
 """Called with the bytes there are and the bytes there will be (None if the server does not say)."""
@@ -180,9 +180,5 @@ def _check_downloaded(remote: RemoteFile, part: Path) -> None:
 
 def _difference(remote: RemoteFile, file_path: Path) -> str:
     """What is wrong with a file's bytes, in words; empty if they are the published ones."""
-    digest = hashlib.new(remote.algorithm, usedforsecurity=False)
-    with file_path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    found = digest.hexdigest()
+    found = file_hash(file_path, remote.algorithm)
     return "" if found == remote.digest else f"has {remote.algorithm} {found} instead of {remote.digest}"

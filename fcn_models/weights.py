@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.cache import cache_dir as default_cache_dir
 from ..runtime.errors import CheckpointError
+from ..runtime.file_hash import file_hash
 
 if TYPE_CHECKING:
     from ..runtime.spec import ModelSpec
@@ -37,7 +37,7 @@ def bundled_for(spec: ModelSpec) -> Path | None:
         path = bundled(spec.variant)
     except CheckpointError:
         return None
-    return path if hashlib.sha256(path.read_bytes()).hexdigest() == spec.checkpoint_sha256 else None
+    return path if file_hash(path) == spec.checkpoint_sha256 else None
 
 
 def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Path:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.atomic import check_writable, make_folder
-from ...runtime.engines.manifest import EngineKey, EngineManifest, file_sha256, write_engine
+from ...runtime.engines.manifest import EngineKey, EngineManifest, write_engine
 from ...runtime.engines.optimization_profile import OptimizationProfile
 from ...runtime.engines.tensorrt_library import Target, TensorRtLibrary, choose_library
 from ...runtime.errors import DeviceError, EngineBuildError, OutputError
+from ...runtime.file_hash import file_hash
 from ...runtime.gpu.gpu import Gpu, find_gpu
 from ...runtime.onnx_header import OnnxHeader, read_metadata, read_onnx_header
 from ...runtime.self_test import SELF_TEST_KEY
@@ -109,7 +110,7 @@ def engine_key(onnx_path: Path, options: EngineOptions, library: TensorRtLibrary
     if library.flavor == "tensorrt" and gpu is not None:
         bound_to, capabilities = gpu.name, (gpu.compute_capability,)
     return EngineKey(
-        onnx_sha256=file_sha256(onnx_path),
+        onnx_sha256=file_hash(onnx_path),
         flavor=library.flavor,
         version=library.version,
         gpu=bound_to,

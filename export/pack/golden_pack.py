@@ -20,8 +20,9 @@ import numpy as np
 from ...datasets.synthetic import render_scene
 from ...runtime.atomic import atomic_folder
 from ...runtime.channel_order import in_channel_order
-from ...runtime.engines.manifest import EngineManifest, file_sha256, manifest_path, read_manifest, read_plan
+from ...runtime.engines.manifest import EngineManifest, manifest_path, read_manifest, read_plan
 from ...runtime.errors import EngineMismatchError, ModelFileError, OutputError
+from ...runtime.file_hash import file_hash
 from ...runtime.images.files import read_image, write_image
 from ...runtime.images.palette_png import encode_palette_png
 from ...runtime.onnx_header import read_onnx_header
@@ -147,7 +148,7 @@ def _read_engine(engine: Path, model: Path) -> EngineManifest:
     """The manifest of an engine that is whole and was built from the model."""
     manifest = read_manifest(engine)
     read_plan(engine, manifest)
-    if manifest.key.onnx_sha256 != file_sha256(model):
+    if manifest.key.onnx_sha256 != file_hash(model):
         raise EngineMismatchError(
             f"{engine} was built from another file than {model}, from one named {Path(manifest.onnx_name).name}; pack "
             f"it with that one, or build an engine from this one: fcnrt build {model}"
@@ -247,7 +248,7 @@ def _manifest_json(pack: GoldenPack) -> str:
 def _checksums(folder: Path) -> str:
     """Every file of the folder with its SHA-256, as ``sha256sum -c`` reads them."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return "".join(f"{file_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
 
 
 def _onnxruntime_version() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..atomic import atomic_path, write_text
 from ..errors import EngineMismatchError
+from ..file_hash import file_hash
 from ..gpu.gpu import Gpu
 from ..spec import ModelSpec
 from .optimization_profile import OptimizationProfile
@@ -269,17 +270,8 @@ def _check_onnx(engine: Path, manifest: EngineManifest) -> None:
     onnx = onnx_path(engine, manifest)
     if Path(manifest.onnx_name).is_absolute() or not onnx.is_file():
         return
-    if onnx.stat().st_size != manifest.onnx_bytes or file_sha256(onnx) != manifest.key.onnx_sha256:
+    if onnx.stat().st_size != manifest.onnx_bytes or file_hash(onnx) != manifest.key.onnx_sha256:
         raise _mismatch(engine, manifest, f"was built from another {onnx.name} than the one there now")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _mismatch(engine: Path, manifest: EngineManifest, reason: str) -> EngineMismatchError:

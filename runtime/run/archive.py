@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..atomic import make_folder, remove_leftovers, write_text
 from ..engines.engine_file import is_engine
-from ..engines.manifest import file_sha256, read_manifest
+from ..engines.manifest import read_manifest
 from ..errors import FcnrtError, FrameError, OutputError, SourceError
+from ..file_hash import file_hash
 from ..images.class_shares import ClassShares
 from ..onnx_header import read_onnx_header
 from ..segmenter import Segmenter
@@ -79,7 +80,7 @@ class ArchiveSettings:
             read_manifest(model)
         else:
             read_onnx_header(model)
-        return cls(str(model.resolve()), file_sha256(model), save, opacity, version("fcnrt"))
+        return cls(str(model.resolve()), file_hash(model), save, opacity, version("fcnrt"))
 
 
 def plan_archive(texts: Sequence[str], output: Path, save: Save) -> list[ArchiveItem]:

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..atomic import remove_folder
 from ..device import Device
-from ..engines.manifest import file_sha256
 from ..engines.optimization_profile import DEFAULT_PROFILE
 from ..engines.store import PROVIDER_SUFFIX, UNFINISHED_SUFFIX, EngineStore
 from ..errors import DeviceError, FrameError, OutputError
+from ..file_hash import file_hash
 from ..gpu.cuda import count_cuda_devices
 from ..gpu.gpu import Gpu, find_gpu
 from ..onnx_header import read_onnx_header
@@ -122,7 +122,7 @@ def open_stored(
     """
     store = store or EngineStore()
     depends_on = {
-        "onnx_sha256": file_sha256(path),
+        "onnx_sha256": file_hash(path),
         "onnxruntime": str(onnxruntime.__version__),
         "tensorrt": tensorrt_version,
         "gpu": str(gpu),

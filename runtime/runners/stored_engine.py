@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 
 from ..device import Device
-from ..engines.manifest import EngineManifest, check_machine, file_sha256
+from ..engines.manifest import EngineManifest, check_machine
 from ..engines.store import EngineStore
 from ..engines.tensorrt_library import TensorRtLibrary, choose_library
 from ..errors import EngineMismatchError, ModelFileError
+from ..file_hash import file_hash
 from ..gpu.gpu import Gpu, require_gpu
 from ..onnx_header import read_onnx_header
 
@@ -48,7 +49,7 @@ def find_stored_engine(
             return False
         return True
 
-    engine = (store or EngineStore()).newest(onnx_sha256=file_sha256(onnx), fits=fits)
+    engine = (store or EngineStore()).newest(onnx_sha256=file_hash(onnx), fits=fits)
     if engine is None:
         raise ModelFileError(
             f"there is no engine for {onnx} that fits {library} on {found_gpu}. Build one, and name it instead: "

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..device import Device
-from ..engines.manifest import EngineKey, EngineManifest, file_sha256, manifest_path, read_manifest, write_manifest
+from ..engines.manifest import EngineKey, EngineManifest, manifest_path, read_manifest, write_manifest
 from ..errors import EngineMismatchError
+from ..file_hash import file_hash
 from ..onnx_header import read_metadata, read_onnx_header
 from ..self_test import SELF_TEST_KEY
 from ._tensorrt import TensorRtRunner
@@ -58,7 +59,7 @@ def trust_engine(path: Path, *, device: str = "auto", machine: Machine | None = 
     machine = machine or find_machine(path, None, place)
     bound = machine.library.flavor == "tensorrt"  # engines of TensorRT-RTX run on every GPU that it supports
     key = EngineKey(
-        onnx_sha256=file_sha256(onnx),
+        onnx_sha256=file_hash(onnx),
         flavor=machine.library.flavor,
         version=machine.library.version,
         gpu=machine.gpu.name if bound else None,
