@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +17,6 @@ from onnxscript import ir
 
 from ..datasets.calibration import CalibrationData
 from ..fcn_models.checkpoint import Checkpoint
-from ..fcn_models.infer_size import infer_size_of
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.atomic import atomic_path
@@ -31,6 +29,7 @@ from .compare import ParityReport, compare_with_pytorch
 from .deployable import Deployable
 from .golden import make_self_test, require_self_test_passed
 from .heap import return_free_memory
+from .model_spec import spec_of
 from .onnx_file import Place, check_onnx, refer, write_onnx
 from .painting import OverlayPainting
 from .quantize_search import QuantizationReport, quantize_within_limit
@@ -122,22 +121,13 @@ def export_onnx(
             frames = calibration_frames() if calibration is None else calibration.calibration + calibration.validation
             largest = largest_activation(model, preprocessing, frames)
             scale_log2 = half_precision_scale(largest)
-        spec = ModelSpec(
-            variant=model.config.variant,
-            class_names=checkpoint.class_names,
-            palette=checkpoint.palette,
+        spec = replace(
+            spec_of(checkpoint),
             channel_order=channel_order,
             outputs=tuple(outputs),
             precision=precision,
-            align=model.config.align,
-            preprocessing=checkpoint.preprocessing,
             activation_scale_log2=scale_log2,
             opset=opset,
-            source=checkpoint.source,
-            checkpoint_sha256=checkpoint.sha256,
-            fcnrt_version=version("fcnrt"),
-            infer_size=infer_size_of(model),
-            sigmoid=model.config.sigmoid,
             overlay_opacity=overlay_opacity if "overlay" in outputs else None,
         )
         progress("exporting")

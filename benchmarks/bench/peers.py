@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +12,6 @@ from ...runtime.spec import ModelSpec
 from .recipe import Recipe, Way
 from .report import Member
 from .subject import Entry, open_subject
-
-if TYPE_CHECKING:
-    from ...fcn_models.checkpoint import Checkpoint
 
 PYTORCH = "PyTorch eager"
 USUAL_ROUTE = "usual route"
@@ -50,6 +45,7 @@ def open_checkpoint(
         CheckpointError: If the file is no checkpoint of such a network.
         DeviceError: If PyTorch has no such device.
     """
+    from ...export.model_spec import spec_of
     from ...fcn_models.infer_size import checkpoint_for
     from ..torch_runner import torch_device
 
@@ -92,30 +88,6 @@ def _entry(stack: ExitStack, name: str, recipe: Recipe) -> Entry:
         device=recipe.device,
     )
     return Entry(member, recipe, stack.enter_context(open_subject(recipe)))
-
-
-def spec_of(checkpoint: Checkpoint) -> ModelSpec:
-    """What an export of the checkpoint would say about it."""
-    from ...fcn_models.infer_size import infer_size_of
-
-    config = checkpoint.model.config
-    return ModelSpec(
-        variant=config.variant,
-        class_names=checkpoint.class_names,
-        palette=checkpoint.palette,
-        channel_order="rgb",
-        outputs=("class_map",),
-        precision="fp32",
-        align=config.align,
-        preprocessing=checkpoint.preprocessing,
-        activation_scale_log2=0,
-        opset=0,
-        source=checkpoint.source,
-        checkpoint_sha256=checkpoint.sha256,
-        fcnrt_version=version("fcnrt"),
-        infer_size=infer_size_of(checkpoint.model),
-        sigmoid=config.sigmoid,
-    )
 
 
 def _size_with_parts(path: Path) -> int:

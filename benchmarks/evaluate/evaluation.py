@@ -96,8 +96,8 @@ def open_checkpoint_segmenter(checkpoint: Checkpoint, *, device: str) -> Segment
     Raises:
         DeviceError: If PyTorch has no such device.
     """
+    from ...export.model_spec import spec_of
     from ...fcn_models.preprocessing import PREPROCESSING
-    from ..bench.peers import spec_of
     from ..torch_runner import TorchRunner, torch_device
 
     place = torch_device(device)
