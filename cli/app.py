@@ -57,8 +57,10 @@ def main() -> None:
     except FcnrtError as exc:
         _end(str(exc))
     except OSError as exc:
-        if exc.filename is None and exc.errno == errno.ENOSPC:
+        if exc.filename is None and exc.errno in (errno.ENOSPC, errno.EPIPE):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more at its end
+            if exc.errno == errno.EPIPE:  # whoever read it has seen enough, like `head`
+                sys.exit(1)
             _end(f"cannot write to stdout: {exc.strerror}")
         if exc.filename is None:
             raise

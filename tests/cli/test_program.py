@@ -38,6 +38,15 @@ def test_a_full_disk_behind_stdout_is_one_line(tiny_model: Path) -> None:
     assert done.stderr == "error: cannot write to stdout: No space left on device\n"
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tiny_model: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "fcnrt", "info", tiny_model, "--json"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_a_service_without_stdout_and_stderr_gets_its_results(tiny_model: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     command = f'"{sys.executable}" -m fcnrt run a.png --model "{tiny_model}" -o b.png >&- 2>&-'
