@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -19,7 +18,7 @@ from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
 from ..runtime.runners import open_runner
-from ..runtime.runners._onnxruntime import import_onnxruntime, session_options
+from ..runtime.runners._onnxruntime import import_onnxruntime, session_options, sparing_options
 from ..runtime.runners.optimized_graph import is_large
 from ..runtime.segmenter import Prediction, Segmenter
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
@@ -29,9 +28,6 @@ from .onnx_file import saved_beside
 from .reference import network_logits
 from .sample_frames import sample_frame
 from .ties import LOGIT_RTOL, flip_margins, tie_gap
-
-if TYPE_CHECKING:
-    pass
 
 COMPARED_SIZES = tuple(
     # From a single pixel, through less than one cell of 32, thin strips and whole multiples, to odd and large.
@@ -167,10 +163,8 @@ def _open_decision(path: Path, graph: onnx.ModelProto) -> Callable[[NDArray[np.u
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     with saved_beside(path, probe) as file:
         onnxruntime = import_onnxruntime(path)
-        options = session_options(onnxruntime, None)
-        if is_large(path):  # opened without what takes the most memory, as the file itself is
-            options.enable_cpu_mem_arena = False
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        # A large one is opened as the file itself is, without what takes the most memory.
+        options = (sparing_options if is_large(path) else session_options)(onnxruntime, None)
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -26,18 +26,22 @@ def check_writable(path: Path) -> None:
         OutputError: If `path` is a folder or no possible name, or there is no folder for it that may be written to.
     """
     try:
-        has_folder, is_folder = path.parent.is_dir(), path.is_dir()
-        is_other = path.exists() and not path.is_file() and not is_folder
+        has_folder, obstacle = path.parent.is_dir(), _obstacle(path)
     except OSError as exc:  # too long
         raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
     if not has_folder:
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    if is_folder:
-        raise OutputError(f"cannot write {path}: it is a folder")
-    if is_other:
-        raise OutputError(f"cannot write {path}: it is no ordinary file")
+    if obstacle is not None:
+        raise OutputError(f"cannot write {path}: {obstacle}")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
+
+
+def _obstacle(path: Path) -> str | None:
+    """What is at a path that no result may take the place of."""
+    if path.is_dir():
+        return "it is a folder"
+    return "it is no ordinary file" if path.exists() and not path.is_file() else None
 
 
 def refuse_to_overwrite(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
@@ -109,13 +113,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path = asked.resolve()
         temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}{path.suffix}"
-        is_folder, is_other = path.is_dir(), path.exists() and not path.is_file()
-        if not is_folder and not is_other:
+        obstacle = _obstacle(path)
+        if obstacle is None:
             temporary.open("xb").close()
     except (OSError, RuntimeError) as exc:  # before Python 3.13, links that lead in a circle are a RuntimeError
         raise OutputError(f"cannot write {asked}: {getattr(exc, 'strerror', exc)}") from exc
-    if is_folder or is_other:
-        raise OutputError(f"cannot write {asked}: it is {'a folder' if is_folder else 'no ordinary file'}")
+    if obstacle is not None:
+        raise OutputError(f"cannot write {asked}: {obstacle}")
     try:
         yield temporary
         temporary.replace(path)

@@ -35,18 +35,16 @@ def file_lock(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterato
         yield
 
 
-@contextmanager
-def lock_if_free(path: Path) -> Iterator[bool]:
-    """Hold a lock while the block runs if no other process holds it; whether it is held.
-
-    Args:
-        path: The lock's file.
+def free_locks(folder: Path) -> Iterator[Path]:
+    """The locks in a folder that no other process holds, ``*.lock``; each is held until the next one is asked for.
 
     Raises:
-        OutputError: If the file cannot be written.
+        OutputError: If a lock's file cannot be written.
     """
-    with _opened(path) as file:
-        yield _lock_if_free(file)
+    for path in folder.glob("*.lock"):
+        with _opened(path) as file:
+            if _lock_if_free(file):
+                yield path
 
 
 def _opened(path: Path) -> IO[str]:

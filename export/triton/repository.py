@@ -86,8 +86,8 @@ def write_triton_repository(model: Path, folder: Path, *, name: str, backend: Tr
     for other in _MODEL_FILES - files.keys():  # of a form that it had before; the Python backend would prefer an engine
         (version / other).unlink(missing_ok=True)
     _copy(Path(__file__).with_name("client.py"), target / "client.py")
-    _write(target / "labels.txt", "".join(f"{label}\n" for label in spec.class_names))
-    _write(target / "config.pbtxt", config)  # last: with it the model is there
+    write_text(target / "labels.txt", "".join(f"{label}\n" for label in spec.class_names))
+    write_text(target / "config.pbtxt", config)  # last: with it the model is there
     return target
 
 
@@ -153,7 +153,3 @@ def _quote(text: str) -> str:
 def _copy(source: Path, target: Path) -> None:
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def _write(target: Path, text: str) -> None:
-    write_text(target, text)

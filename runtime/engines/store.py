@@ -13,7 +13,7 @@ from pathlib import Path
 from ..atomic import remove_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import EngineMismatchError, OutputError
-from ..file_lock import file_lock, lock_if_free
+from ..file_lock import file_lock, free_locks
 from .manifest import EngineKey, EngineManifest, manifest_path, read_manifest
 
 PROVIDER_SUFFIX = ".ort"
@@ -133,12 +133,10 @@ class EngineStore:
         Raises:
             OutputError: If it cannot be deleted.
         """
-        for lock in self.directory.glob("*.lock"):
-            with lock_if_free(lock) as free:
-                if free:
-                    engine = lock.with_suffix(".engine")
-                    remove_leftovers(engine, manifest_path(engine))
-                    remove_folder(lock.with_suffix(UNFINISHED_SUFFIX))
+        for lock in free_locks(self.directory):
+            engine = lock.with_suffix(".engine")
+            remove_leftovers(engine, manifest_path(engine))
+            remove_folder(lock.with_suffix(UNFINISHED_SUFFIX))
 
     def remove_caches(self) -> int:
         """Delete what TensorRT has measured in builds, and TensorRT-RTX has compiled in runs; the number of files.

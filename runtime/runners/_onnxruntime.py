@@ -277,17 +277,11 @@ def _open_optimized(onnxruntime: Any, path: Path, threads: int | None) -> onnxru
 
 
 def _open_as_it_is(onnxruntime: Any, path: Path, threads: int | None) -> onnxruntime.InferenceSession | None:
-    """A session of a large file without what takes the most time and memory; None for others.
-
-    Rearranging weights for the quickest kernels takes seconds and three times their size.
-    """
+    """A session of a large file without what takes the most time and memory; None for others."""
     if not is_large(path):
         return None
-    options = session_options(onnxruntime, threads)
-    options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
-        return open_in_place(onnxruntime, path, options)
+        return open_in_place(onnxruntime, path, sparing_options(onnxruntime, threads))
     except Exception:  # opening the file as a whole tells more. ONNX Runtime's errors have no common base class
         return None
 
@@ -301,6 +295,17 @@ def session_options(onnxruntime: Any, threads: int | None) -> Any:
     # Idle workers that spin take the cores from decoding and encoding. Measured on 2 cores, slim network at 512x512:
     # 1 % slower alone, 8 % faster beside a thread that compresses.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def sparing_options(onnxruntime: Any, threads: int | None) -> Any:
+    """As `session_options`, for a network whose opening is to take little time and memory.
+
+    Rearranging weights for the quickest kernels takes seconds and three times their size.
+    """
+    options = session_options(onnxruntime, threads)
+    options.enable_cpu_mem_arena = False  # it keeps what the largest frame needed
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     return options
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from ..atomic import atomic_folder, remove_folder, remove_leftovers
 from ..cache import cache_dir
 from ..errors import OutputError
-from ..file_lock import file_lock, lock_if_free
+from ..file_lock import file_lock, free_locks
 from ..onnx_header import read_metadata
 from .weights_in_place import open_in_place
 
@@ -78,10 +78,8 @@ def remove_unfinished_graphs() -> None:
     Raises:
         OutputError: If it cannot be deleted.
     """
-    for lock in optimized_dir().glob("*.lock"):
-        with lock_if_free(lock) as free:
-            if free:
-                remove_leftovers(lock.with_suffix(""))
+    for lock in free_locks(optimized_dir()):
+        remove_leftovers(lock.with_suffix(""))
 
 
 def is_large(path: Path) -> bool:
@@ -90,13 +88,11 @@ def is_large(path: Path) -> bool:
 
 
 def kept_graph(path: Path) -> Path | None:
-    """The folder in the cache that holds the graph of an exported file, whether it fits or not; None if there is none.
-
-    Raises:
-        OutputError: See `cache_dir`.
-    """
-    folder = _folder(path)
-    return folder if folder.is_dir() else None
+    """The folder in the cache with the graph of an exported file, whether it fits or not; None if there is none."""
+    with suppress(OSError, OutputError):  # there is no cache, or none that may be looked at
+        folder = _folder(path)
+        return folder if folder.is_dir() else None
+    return None
 
 
 def _folder(path: Path) -> Path:
@@ -157,12 +153,11 @@ def _make(onnxruntime: Any, path: Path, options: Any, folder: Path, made_from: s
 
 def _remove_graphs_without_model() -> None:
     """Make room: a model that was deleted or has another name now leaves a graph as large as itself."""
-    for graph in kept_graphs():
-        model = graph.made_from.get("model")
+    models = {graph.path: graph.made_from.get("model") for graph in kept_graphs()}
+    for lock in free_locks(optimized_dir()):
+        model = models.get(lock.with_suffix(""))
         if isinstance(model, str) and not Path(model).exists():
-            with lock_if_free(graph.path.with_suffix(".lock")) as free:
-                if free:
-                    remove_folder(graph.path)
+            remove_folder(lock.with_suffix(""))
 
 
 def _is_made_from(folder: Path, made_from: str) -> bool:

@@ -18,6 +18,7 @@ from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.checkpoint import load_checkpoint, save_checkpoint
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.voc import voc_palette
+from fcnrt.runtime.errors import OutputError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ImageSize
 
@@ -128,6 +129,14 @@ def test_a_damaged_cache_is_named_and_deleted(fcnrt, large: Path, tmp_path: Path
     assert f"what this machine ran was damaged and is deleted: {weights.parent}\n" in out
     assert not weights.parent.exists()
     assert fcnrt("verify", large).exit_code == 0
+
+
+def test_self_test_needs_no_place_for_a_cache(fcnrt, sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise OutputError("there is no home directory")
+
+    monkeypatch.setattr("fcnrt.runtime.runners.optimized_graph.cache_dir", nowhere)
+    assert fcnrt("verify", sound).exit_code == 0
 
 
 def test_self_test_needs_neither_torch_nor_onnx(sound: Path) -> None:
