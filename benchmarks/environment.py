@@ -20,6 +20,14 @@ _PACKAGES = (
     *("fcnrt", "torch", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "opencv-python", "openvino", "av"),
     *("tensorrt", "triton", "cuda-bindings", "nvidia-cudnn-cu13"),
 )
+_INT8_INSTRUCTIONS = {  # dot products of bytes: Linux's names and the usual ones
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX VNNI",
+    "amx_int8": "AMX INT8",
+    "asimddp": "Arm dot product",
+    "i8mm": "Arm I8MM",
+}
+_INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX-512", **_INT8_INSTRUCTIONS}
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
 _ROOT = Path(__file__).resolve().parent.parent
 _BUSY_PER_PROCESSOR = 0.25  # other work in this share of the machine shows in every figure
@@ -32,6 +40,7 @@ class Environment:
     Attributes:
         date: Day of the measurement, UTC, ``YYYY-MM-DD``.
         cpu: Model of the processor.
+        instruction_sets: Those of its instruction sets that decide how fast a network is, where Linux lists them.
         processors: Logical processors of the machine.
         cores: Physical cores this process may use.
         memory_gib: Physical memory in GiB.
@@ -56,11 +65,13 @@ class Environment:
     thread_settings: Mapping[str, str]
     commit: str | None
     load_average: float
+    instruction_sets: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
     clocks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gpus", tuple(self.gpus))  # JSON has lists
+        for name in ("gpus", "instruction_sets"):  # JSON has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
     def here(cls) -> Environment:
@@ -68,6 +79,7 @@ class Environment:
         return cls(
             date=datetime.now(timezone.utc).date().isoformat(),
             cpu=_cpu(),
+            instruction_sets=_instruction_sets(),
             processors=os.cpu_count() or 1,
             cores=usable_cores(),
             memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -86,6 +98,11 @@ class Environment:
         """Whether so much else was running that figures mean little."""
         return self.load_average > _BUSY_PER_PROCESSOR * self.processors
 
+    @property
+    def multiplies_int8(self) -> bool:
+        """Whether the processor has instructions for INT8 networks."""
+        return not set(_INT8_INSTRUCTIONS.values()).isdisjoint(self.instruction_sets)
+
 
 def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     try:
@@ -93,6 +110,15 @@ def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     except OSError:  # not Linux
         match = None
     return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def _instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    try:
+        match = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        match = None
+    listed = match[1].split() if match else ()
+    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag in listed)
 
 
 def _clocks(cpuinfo: Path = Path("/proc/cpuinfo"), nvidia_smi: str = "nvidia-smi") -> dict[str, str]:

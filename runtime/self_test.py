@@ -1,6 +1,6 @@
 """The test that every exported file carries: frames that any machine can make, and the classes PyTorch finds in them.
 
-A deployed machine can check itself with it: without PyTorch, without data, in about a second besides opening the file.
+A deployed machine can check itself with it: without PyTorch, without data, in about a second.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ class GoldenFrame:
         class_map: Class of each pixel, uint8 (H, W).
         firm: Where that class leads by more than rounding can turn, bool (H, W). Elsewhere two classes are nearly tied,
             and another backend or processor may choose the other one.
+        for_engines: Whether only engines run it: it is there for its size.
     """
 
     seed: int
     size: ImageSize
     class_map: NDArray[np.uint8]
     firm: NDArray[np.bool_]
+    for_engines: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ class SelfTest:
                 "size": str(frame.size),
                 "class_map": _pack(frame.class_map.tobytes()),
                 "firm": _pack(np.packbits(frame.firm).tobytes()),
+                "for_engines": frame.for_engines,
             }
             for frame in self.frames
         ]
@@ -138,7 +141,8 @@ def read_self_test(model: Path) -> SelfTest | None:
     """The self-test of a deployed file; None if it was exported without one.
 
     Args:
-        model: An exported ONNX file or an engine. Of an engine's test only the frames remain whose size it takes.
+        model: An exported ONNX file or an engine. Of an ONNX file's test the frames remain that are not for engines
+            alone, of an engine's those whose size it takes.
 
     Raises:
         ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine takes none of its
@@ -153,7 +157,7 @@ def read_self_test(model: Path) -> SelfTest | None:
     except ModelFileError as exc:
         raise ModelFileError(f"{model}: {exc}") from exc
     if manifest is None:
-        return test
+        return SelfTest(tuple(frame for frame in test.frames if not frame.for_engines), test.floor)
     frames = tuple(frame for frame in test.frames if any(profile.admits(frame.size) for profile in manifest.profiles))
     if not frames:
         raise ModelFileError(
@@ -227,7 +231,11 @@ def _golden_frame(entry: dict[str, Any]) -> GoldenFrame:
     class_map = np.frombuffer(_unpack(entry["class_map"]), np.uint8).reshape(shape)
     bits = np.frombuffer(_unpack(entry["firm"]), np.uint8)
     return GoldenFrame(
-        int(entry["seed"]), size, class_map, np.unpackbits(bits, count=pixels).astype(bool).reshape(shape)
+        int(entry["seed"]),
+        size,
+        class_map,
+        np.unpackbits(bits, count=pixels).astype(bool).reshape(shape),
+        for_engines=bool(entry.get("for_engines", False)),  # without it, an older export: every frame is for all
     )
 
 

@@ -27,27 +27,26 @@ def full_width_checkpoint(folder: Path) -> Path:
 
 
 def measure_export_memory(
-    checkpoint: Path, folder: Path, *, exports: int, program: Sequence[str] = FCNRT_PROGRAM
+    checkpoint: Path, output: Path, *, exports: int, program: Sequence[str] = FCNRT_PROGRAM
 ) -> Row:
     """Measure the peak memory of ``fcnrt export``.
 
     Args:
         checkpoint: A checkpoint of an FCN-8s.
-        folder: Where to export to.
+        output: File to export it to, which stays there.
         exports: How often.
         program: The command that is `fcnrt`.
 
     Raises:
         InferenceError: If the program fails, or this is not Linux.
     """
-    output = folder / "exported.onnx"
     sources = {_SLIM: (), _FULL: ("--checkpoint", str(checkpoint))}
     anonymous: dict[str, list[float]] = {name: [] for name in sources}
     resident: dict[str, list[float]] = {name: [] for name in sources}
     for _ in range(exports):
         for name, options in sources.items():
             command = [*program, "export", "--variant", "fcn8s", *options, "--output", str(output)]
-            run = run_child(command, folder=folder)
+            run = run_child(command, folder=output.parent)
             if run.peak_anonymous_mib is None:
                 raise InferenceError("only Linux tells how much memory is anonymous")
             anonymous[name].append(run.peak_anonymous_mib)

@@ -14,6 +14,7 @@ from ...runtime.cache import CACHE_DIR_VARIABLE
 from ...runtime.errors import MissingDependencyError
 from ...runtime.spec import ImageSize
 from ..child_process import FCNRT_PROGRAM
+from ..environment import Environment
 from ..report import Row
 from ..timing import WarmUp
 from .networks import demo_int8_network, demo_network, engine_models, full_width_file, full_width_network
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .latency import Network
 
 _SIZE = ImageSize(512, 512)
+_SELF_TEST_S = 1.0
+_INT8_RATIO = {True: 2.0, False: 1.5}  # by whether the processor has instructions for it
 _OTHER_SIZE = ImageSize(360, 640)
 
 
@@ -157,7 +160,7 @@ def _self_test(setup: Setup, folder: Path) -> list[Row]:
             name="self-test",
             network="demo FCN-8s",
             launches=setup.launches,
-            at_most_s=1.0,
+            at_most_s=_SELF_TEST_S,
             program=setup.program,
         )
     ]
@@ -188,6 +191,7 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
                 name="full-width-self-test",
                 network=what,
                 launches=launches,
+                at_most_s=_SELF_TEST_S,
                 program=setup.program,
             ),
             *measure_opening(network.onnx_path, folder, network=what, launches=launches),
@@ -205,7 +209,7 @@ def _full_width(setup: Setup, folder: Path) -> list[Row]:
             )
             for suffix, addition, subject, other, target in (
                 ("", "", FCNRT, USUAL_ROUTE, 1.0),
-                ("-int8", " in INT8", FCNRT_INT8, FCNRT, 2.0),
+                ("-int8", " in INT8", FCNRT_INT8, FCNRT, _INT8_RATIO[Environment.here().multiplies_int8]),
             )
         ]
     return rows
@@ -227,9 +231,21 @@ def _own_cache(folder: Path) -> Iterator[None]:
 
 def _export_memory(setup: Setup, folder: Path) -> list[Row]:
     from .export_memory import measure_export_memory
+    from .self_test import measure_self_test
 
-    checkpoint = setup.full_width_checkpoint(folder)
-    return [measure_export_memory(checkpoint, folder, exports=setup.exports, program=setup.program)]
+    checkpoint, exported = setup.full_width_checkpoint(folder), folder / "exported.onnx"
+    return [
+        measure_export_memory(checkpoint, exported, exports=setup.exports, program=setup.program),
+        measure_self_test(
+            exported,
+            folder,
+            name="padded-self-test",
+            network="FCN-8s of the paper's width and padding (random weights)",
+            launches=setup.full_width_launches,
+            at_most_s=_SELF_TEST_S,
+            program=setup.program,
+        ),
+    ]
 
 
 def _bench_overhead(setup: Setup, folder: Path) -> list[Row]:

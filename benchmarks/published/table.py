@@ -27,7 +27,7 @@ def render(report: Report) -> str:
     versions = [f"Python {machine.python}"]
     versions += [f"{name} {machine.packages[name]}" for name in _SHOWN_PACKAGES if name in machine.packages]
     busy = f" The machine was busy (load average {machine.load_average})." if machine.busy else ""
-    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+    cores = ", ".join((f"{machine.cores} core{'' if machine.cores == 1 else 's'}", *machine.instruction_sets))
     caption = (
         f"Measured on {machine.date} on {machine.cpu} ({cores}, {machine.memory_gib:.0f} GiB), {', '.join(versions)}. "
         f"CPU only: no GPU was measured.{busy} Ratios are medians of pairs that were measured alternately in one run; "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnrt.benchmarks.environment import Environment, _clocks, _commit, _cpu
+from fcnrt.benchmarks.environment import Environment, _clocks, _commit, _cpu, _instruction_sets
 
 
 def test_this_machine_is_described() -> None:
@@ -33,6 +33,23 @@ def test_cpu_model_is_read_where_linux_has_it(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n")
     assert _cpu(tmp_path / "cpuinfo") == "Some CPU @ 2.50GHz"
     assert _cpu(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("line", "names", "int8"),
+    [
+        ("flags\t\t: fpu avx avx2", ("AVX2",), False),
+        ("flags\t\t: avx512f avx2 avx512_vnni", ("AVX2", "AVX-512", "AVX-512 VNNI"), True),
+        ("Features\t: fp asimd asimddp", ("Arm dot product",), True),
+        ("processor\t: 0", (), False),
+    ],
+)
+def test_instruction_sets_that_matter_are_noted(tmp_path: Path, line: str, names: tuple[str, ...], int8: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"{line}\n")
+    found = _instruction_sets(tmp_path / "cpuinfo")
+    assert found == names
+    assert dataclasses.replace(Environment.here(), instruction_sets=found).multiplies_int8 is int8
+    assert _instruction_sets(tmp_path / "missing") == ()
 
 
 def test_clocks_are_noted_where_they_can_be_read(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from fcnrt.export.golden import make_self_test, require_self_test_passed
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.runtime.errors import ParityError
+from fcnrt.runtime.onnx_header import read_metadata
 from fcnrt.runtime.segmenter import Segmenter
-from fcnrt.runtime.self_test import SelfTest, read_self_test, run_self_test
+from fcnrt.runtime.self_test import SELF_TEST_KEY, SelfTest, read_self_test, run_self_test
 
 SLIM = FCNConfig(variant="fcn8s", num_classes=5, width=1 / 16, fc_channels=16)
 
@@ -51,6 +52,27 @@ def test_a_damaged_weight_fails_it(path: Path, tmp_path: Path) -> None:
     onnx.save(graph, damaged)
     with pytest.raises(ParityError, match=r"fails its own self-test: [\d,]+ of [\d,]+ pixels that are no ties"):
         require_self_test_passed(damaged, read(path))
+
+
+@pytest.mark.parametrize("row", [0, 6])
+@pytest.mark.parametrize("column", [0, 6])
+def test_a_damaged_corner_of_the_largest_kernel_fails_it(path: Path, tmp_path: Path, row: int, column: int) -> None:
+    """fc6 holds three quarters of a network's weights; small frames do not reach its corners."""
+    graph = onnx.load(path)
+    weight = next(tensor for tensor in graph.graph.initializer if tensor.name == "fc6.weight")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    assert values.shape[2:] == (7, 7)
+    values[:, :, row, column] = 10
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(graph, damaged)
+    with Segmenter.open(damaged, device="cpu") as segment:
+        assert not run_self_test(segment, read(path), channel_order=segment.spec.channel_order).passed
+
+
+def test_engines_have_a_frame_of_their_size(path: Path) -> None:
+    written = SelfTest.from_json(read_metadata(path)[SELF_TEST_KEY])
+    assert [str(frame.size) for frame in written.frames if frame.for_engines] == ["256x288"]
 
 
 def test_lower_precision_has_a_floor_below_one() -> None:

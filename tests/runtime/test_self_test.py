@@ -77,6 +77,14 @@ def test_damage(self_test: SelfTest, change: dict[str, object], message: str) ->
         SelfTest.from_json("nonsense")
 
 
+def test_a_test_without_a_word_of_engines_is_for_everything(self_test: SelfTest) -> None:
+    """Exports of earlier versions have no such word."""
+    data = json.loads(self_test.to_json())
+    for frame in data["frames"]:
+        del frame["for_engines"]
+    assert not any(frame.for_engines for frame in SelfTest.from_json(json.dumps(data)).frames)
+
+
 def test_a_model_that_keeps_its_promise(self_test: SelfTest, tiny_model: Path) -> None:
     with Segmenter.open(tiny_model, device="cpu") as segment:
         result = run_self_test(segment, self_test, channel_order="rgb")
@@ -122,18 +130,22 @@ def test_a_map_of_another_size_fails(self_test: SelfTest) -> None:
     assert not result.passed
 
 
-def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Path) -> None:
-    assert read_self_test(tiny_model) is None
+def write_onnx(path: Path, tiny_model: Path, self_test: str) -> Path:
+    """The tiny model with a self-test."""
     graph = onnx.load(tiny_model)
     entry = graph.metadata_props.add()
-    entry.key, entry.value = SELF_TEST_KEY, self_test.to_json()
-    path = tmp_path / "tested.onnx"
+    entry.key, entry.value = SELF_TEST_KEY, self_test
     onnx.save(graph, path)
+    return path
+
+
+def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Path) -> None:
+    assert read_self_test(tiny_model) is None
+    path = write_onnx(tmp_path / "tested.onnx", tiny_model, self_test.to_json())
     found = read_self_test(path)
     assert found is not None
     assert found.sha256 == self_test.sha256
-    entry.value = "{}"
-    onnx.save(graph, path)
+    write_onnx(path, tiny_model, "{}")
     with pytest.raises(ModelFileError, match=r"tested\.onnx: the model's self-test is damaged"):
         read_self_test(path)
 
@@ -173,3 +185,16 @@ def test_an_engine_has_it_in_its_manifest(self_test: SelfTest, tiny_spec: ModelS
     with pytest.raises(ModelFileError, match=r"takes none of the self-test's frames \(40x50, 33x17\); compare it on"):
         read_self_test(write_manifest(engine, tiny_spec, "64x64", self_test.to_json()))
     assert read_self_test(write_manifest(engine, tiny_spec, "64x64", None)) is None
+
+
+def test_a_frame_for_engines_is_run_by_engines_alone(
+    self_test: SelfTest, tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path
+) -> None:
+    small, large = self_test.frames[1], dataclasses.replace(self_test.frames[0], for_engines=True)
+    text = SelfTest((small, large), floor=1.0).to_json()
+    of_onnx = read_self_test(write_onnx(tmp_path / "model.onnx", tiny_model, text))
+    of_engine = read_self_test(write_manifest(tmp_path / "model.engine", tiny_spec, "40x40", text))
+    assert of_onnx is not None
+    assert of_engine is not None
+    assert [frame.size for frame in of_onnx.frames] == [small.size]
+    assert [frame.size for frame in of_engine.frames] == [large.size]
