@@ -56,6 +56,13 @@ def main() -> None:
             sys.stdout.flush()
     except FcnrtError as exc:
         _end(str(exc))
+    except ImportError as exc:
+        from ..runtime.packages import explain_missing_media
+
+        explanation = explain_missing_media(exc)
+        if explanation is None:
+            raise
+        _end(". Run: ".join(explanation))
     except OSError as exc:
         if exc.filename is None and exc.errno in (errno.ENOSPC, errno.EPIPE):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more at its end

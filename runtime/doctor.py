@@ -13,7 +13,7 @@ from .engines.tensorrt_library import Flavor, load_flavor, title
 from .errors import FcnrtError
 from .gpu.cuda import cuda_obstacle
 from .gpu.gpu import Gpu, list_gpus, load_driver
-from .packages import EXPORT_PACKAGES, installed_version
+from .packages import EXPORT_PACKAGES, explain_missing_media, installed_version
 from .runners.cores import usable_cores
 from .runners.tensorrt_provider import INSTALL_LIBRARY, LIBRARY, PROVIDER, find_library
 
@@ -59,6 +59,7 @@ def examine(*, driver: Any | None = None, load: Callable[[str], Any] = import_mo
         *_tensorrt("tensorrt", gpus, load),
         *_tensorrt("tensorrt_rtx", gpus, load),
         *_gpu_memory(gpus, load),
+        *_pictures(load),
         *_video(gpus, load),
         *_export(),
     ]
@@ -146,11 +147,23 @@ def _gpu_memory(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding
     return found
 
 
+def _pictures(load: Callable[[str], Any]) -> list[Finding]:
+    try:
+        cv2 = load("cv2")
+    except ImportError as exc:
+        return [Finding("pictures", None, "read and write pictures", *_missing_media(exc))]
+    return [Finding("pictures", f"OpenCV {cv2.__version__}", "read and write pictures")]
+
+
+def _missing_media(error: ImportError) -> tuple[str, str | None]:
+    return explain_missing_media(error) or (f"cannot be imported ({error})", None)
+
+
 def _video(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Finding]:
     try:
         av = load("av")
     except ImportError as exc:
-        return [Finding("video", None, "read and write video", f"PyAV cannot be imported ({exc})", "pip install av")]
+        return [Finding("video", None, "read and write video", *_missing_media(exc))]
     number = f"PyAV {av.__version__}"
     if "libx264" not in av.codecs_available:
         remedy = "pip install --force-reinstall av"

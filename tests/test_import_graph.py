@@ -36,7 +36,7 @@ assert not loaded, loaded
 
 
 def test_frames_that_are_there_already_take_numpy_and_onnxruntime_alone(tiny_model: Path) -> None:
-    """What docs/embedding.md installs for cameras and robots that have no room for more."""
+    """What is left of docs/embedding.md's installation for little room when there is even less."""
     code = f"""
 import sys
 for name in {(*TRAINING_SIDE, "cv2", "av", "typer", "rich", "PIL")}:
@@ -48,6 +48,42 @@ with Segmenter.open(sys.argv[1], device="cpu") as segmenter:
     assert segmenter.spec.class_names
 """
     _run(code, str(tiny_model))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["verify"], 1, "carries no self-test"),  # it read the file
+        (["info"], 0, "classes"),
+        (["doctor"], 0, "OpenCV is not installed"),
+        (["cache", "list"], 0, "engines"),
+        (["run", "still.png", "--model"], 1, "error: OpenCV is not installed. Run: pip install opencv-python (or"),
+        (["run", "film.mp4", "--model"], 1, "error: OpenCV is not installed. Run: pip install opencv-python (or"),
+        (["bench"], 1, "error: OpenCV is not installed. Run: pip install opencv-python (or"),
+        (["pack"], 1, "error: OpenCV is not installed. Run: pip install opencv-python (or"),
+    ],
+)
+def test_commands_without_opencv_and_pyav(tiny_model: Path, arguments: list[str], code: int, said: str) -> None:
+    """What docs/embedding.md installs for cameras and robots that have no room for more."""
+    model = [] if arguments[0] in ("doctor", "cache") else [str(tiny_model)]
+    program = f"""
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("cv2", "av"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = {["fcnrt", *arguments, *model]}
+from fcnrt.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_loading_a_checkpoint_needs_no_compiler() -> None:

@@ -30,6 +30,7 @@ EVERYTHING = {
     "tensorrt_rtx": RTX,
     "pycuda.driver": SimpleNamespace(),
     "cuda.bindings.runtime": SimpleNamespace(),
+    "cv2": SimpleNamespace(__version__="5.0.0"),
     "av": PYAV,
 }
 
@@ -44,7 +45,7 @@ def examined(
 
     def load(name: str) -> Any:
         if name not in modules:
-            raise ModuleNotFoundError(f"No module named {name!r}")
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return modules[name]
 
     monkeypatch.setattr(doctor, "list_gpus", lambda driver: gpus)
@@ -73,7 +74,11 @@ def test_a_machine_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         "TensorRT-RTX": ("not installed", 'pip install "fcnrt[rtx]"'),
         "pycuda": ("not installed", 'pip install "fcnrt[pycuda]"'),
         "cuda-bindings": ("not installed", 'pip install "fcnrt[tensorrt]"'),
-        "video": ("PyAV cannot be imported (No module named 'av')", "pip install av"),
+        "pictures": (
+            "OpenCV is not installed",
+            "pip install opencv-python (or opencv-python-headless, on a machine without a desktop)",
+        ),
+        "video": ("PyAV is not installed", "pip install av"),
         "export": (
             "torch, torchvision, onnx, onnxscript, safetensors not installed",
             'pip install "fcnrt[export]"',
@@ -124,6 +129,23 @@ def test_a_library_that_is_installed_but_does_not_load(monkeypatch: pytest.Monke
     assert found.obstacle == "TensorRT cannot be imported (libnvinfer.so.10: cannot open shared object file)"
 
 
+def test_an_opencv_that_wants_a_desktop() -> None:
+    def load(name: str) -> Any:
+        raise ImportError("libGL.so.1: cannot open shared object file", name="cv2")
+
+    (found,) = doctor._pictures(load)
+    assert found.obstacle == "OpenCV cannot be imported (libGL.so.1: cannot open shared object file)"
+    assert found.remedy == "pip uninstall opencv-python; pip install opencv-python-headless"
+
+
 def test_this_machine() -> None:
     found = examine()
-    assert {item.subject for item in found} >= {"python", "gpu", "TensorRT", "TensorRT-RTX", "video", "export"}
+    assert {item.subject for item in found} >= {
+        "python",
+        "gpu",
+        "TensorRT",
+        "TensorRT-RTX",
+        "pictures",
+        "video",
+        "export",
+    }
