@@ -101,16 +101,13 @@ def bench(
     from ..benchmarks.bench.agreement import verdict
     from ..benchmarks.bench.page import write_html
     from ..benchmarks.bench.run_bench import BenchSettings, run_bench
-    from ..runtime.atomic import check_writable, refuse_to_overwrite
+    from ..runtime.atomic import check_outputs
     from ..runtime.device import Device
     from ..runtime.spec import ImageSize
     from .console import fraction_bar
 
     parsed("--device", device, Device.parse)  # what is no device is refused before anything is loaded
-    outputs = [path for path in (json_file, html_file) if path is not None]
-    for path in outputs:
-        check_writable(path)
-    refuse_to_overwrite([*(models or []), reference], outputs)
+    check_outputs([json_file, html_file], inputs=[*(models or []), reference])
     models = models or [demo_model_file()]
     if trust:
         trust_engines(models, device)
@@ -134,7 +131,8 @@ def bench(
         write_html(report, html_file)
     _print(report)
     matches, sentence = verdict(report)
-    written = f"     report: {' · '.join(map(str, outputs))}" if outputs else ""
+    outputs = [str(path) for path in (json_file, html_file) if path is not None]
+    written = f"     report: {' · '.join(outputs)}" if outputs else ""
     typer.echo(f"{'✔' if matches else '✘'} {sentence}{written}")
     if not matches:
         raise typer.Exit(1)

@@ -58,7 +58,12 @@ def explain(
     found, others = explain_model(model, machine, EngineStore())
     library, gpu = machine
     typer.echo(f"{model} with {library} on {'any RTX GPU' if library.flavor == 'tensorrt_rtx' else gpu}:")
-    typer.echo(f"  {found.name} fits" if found else "  no engine fits; the next run with --backend tensorrt builds one")
+    if found is not None:
+        typer.echo(f"  {found.name} fits")
+    elif gpu is None:
+        typer.echo("  no engine fits; where there is an NVIDIA GPU, a run with --backend tensorrt builds one")
+    else:
+        typer.echo("  no engine fits; the next run with --backend tensorrt builds one")
     for manifest, differences in others:
         typer.echo(f"  {manifest.key.digest}.engine does not: {'; '.join(differences)}")
 
@@ -105,7 +110,9 @@ def _describe_graph(graph: KeptGraph) -> str:
     made_from = graph.made_from
     if not {"onnxruntime", "model"} <= made_from.keys():
         return "incomplete or damaged"
-    return f"graph for the CPU · ONNX Runtime {made_from['onnxruntime']} · {made_from['model']}"
+    model = str(made_from["model"])
+    name = model if model.isprintable() else repr(model)  # an entry is a line
+    return f"graph for the CPU · ONNX Runtime {made_from['onnxruntime']} · {name}"
 
 
 def _describe(manifest: EngineManifest) -> str:

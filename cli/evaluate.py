@@ -71,14 +71,11 @@ def evaluate(
     from ..benchmarks.evaluate.evaluation import Evaluation
     from ..benchmarks.evaluate.evaluation import evaluate as count_pixels
     from ..datasets.data_folder import open_data
-    from ..runtime.atomic import check_writable, refuse_to_overwrite
+    from ..runtime.atomic import check_outputs
     from ..runtime.segmenter import Segmenter
     from .progress import progress_bar
 
-    refuse_to_overwrite([network, classes], [json_file, plot])
-    for path in (json_file, plot):  # before the long work, not after it
-        if path is not None:
-            check_writable(path)
+    check_outputs([json_file, plot], inputs=[network, classes])
     if plot is not None:
         require_matplotlib()
     folder = open_data(data)

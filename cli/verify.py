@@ -63,11 +63,10 @@ def verify(
 
 
 def _self_test(model: Path, device: str) -> bool:
-    from ..runtime.runners import open_runner
-    from ..runtime.segmenter import Segmenter
+    from ..runtime.segmenter import open_the_file_itself
     from ..runtime.self_test import run_self_test
 
-    with Segmenter(open_runner(model, device=device, cached=False)) as segment:
+    with open_the_file_itself(model, device=device) as segment:
         place, test = segment.device, _read_self_test(model)
         result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
         typer.echo(f"{model.name} · {segment.backend} on {place}")
@@ -131,14 +130,11 @@ def _compare(
     junit: Path | None,
 ) -> bool:
     from ..export.requirements import require_export_packages
-    from ..runtime.atomic import check_writable, refuse_to_overwrite
+    from ..runtime.atomic import check_outputs
     from .console import status
 
     require_export_packages("comparing with PyTorch")
-    refuse_to_overwrite([model, reference], [html, junit])
-    for report in (html, junit):  # before the long work, not after it
-        if report is not None:
-            check_writable(report)
+    check_outputs([html, junit], inputs=[model, reference])
     from ..benchmarks.verify.verification import verify_deployment
 
     with status("loading weights") as progress:
@@ -172,7 +168,7 @@ def _write_reports(
 
 def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
     """The checkpoint that was named, or the bundled one if the model was made from that."""
-    from ..fcn_models.infer_size import checkpoint_for
+    from ..fcn_models.reference import load_reference
     from ..fcn_models.weights import bundled_for
     from ..runtime.engines.engine_file import is_engine
     from ..runtime.engines.manifest import read_manifest
@@ -186,7 +182,7 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
             f"{model} was made from {spec.source}, which does not come with fcnrt: give it with --reference "
             "CHECKPOINT. Without --data, --html and --junit, the file's own self-test needs no reference."
         )
-    return checkpoint_for(reference, spec)
+    return load_reference(reference, spec)
 
 
 def _describe(found: Verification) -> list[str]:

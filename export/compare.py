@@ -17,10 +17,9 @@ from ..runtime.channel_order import in_channel_order
 from ..runtime.errors import ParityError
 from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
-from ..runtime.runners import open_runner
 from ..runtime.runners._onnxruntime import import_onnxruntime, session_options, sparing_options
 from ..runtime.runners.optimized_graph import is_large
-from ..runtime.segmenter import Prediction, Segmenter
+from ..runtime.segmenter import Prediction, open_the_file_itself
 from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class
 from .lowering import half_precision_model
@@ -121,7 +120,7 @@ def compare_with_pytorch(
             _check(half_results[-1], spec.precision, "the network in half precision")
     del half
     finished_with_module()
-    with open_for_comparison(path) as segment:
+    with open_the_file_itself(path) as segment:
         predictions = [segment.predict(_frames(index, spec.channel_order)) for index in range(len(COMPARED_SIZES))]
     decided_by = _open_decision(path, graph)
     results = []
@@ -135,11 +134,6 @@ def compare_with_pytorch(
         _check_further_outputs(size, logits, prediction)
         _check_overlay(size, frames, prediction, spec)
     return ParityReport(sizes=tuple(results), half=tuple(half_results))
-
-
-def open_for_comparison(path: Path) -> Segmenter:
-    """An exported file on the CPU; nothing of it is kept in the user's cache, as it may be a draft."""
-    return Segmenter(open_runner(path, backend="onnxruntime", device="cpu", cached=False))
 
 
 def _frames(index: int, channel_order: ChannelOrder) -> NDArray[np.uint8]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.errors import ParityError
+from ..runtime.segmenter import open_the_file_itself
 from ..runtime.self_test import GoldenFrame, SelfTest, golden_frame, run_self_test
 from ..runtime.spec import ImageSize, Precision
-from .compare import open_for_comparison
 from .reference import reference_logits
 from .ties import tie_gap
 
@@ -42,7 +42,7 @@ def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
     Raises:
         ParityError: If it fails.
     """
-    with open_for_comparison(path) as segment:
+    with open_the_file_itself(path) as segment:
         result = run_self_test(segment, self_test, channel_order=segment.spec.channel_order)
     if not result.passed:
         raise ParityError(

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
-from typing import TypeAlias, cast, get_args
+from typing import TypeAlias, cast
 
 import torch
 from torch.nn.functional import interpolate
 
-from ..runtime.spec import ImageSize, ModelSpec
-from .checkpoint import Checkpoint, load_checkpoint
-from .fcn import Align
+from ..runtime.spec import ImageSize
+from .checkpoint import Checkpoint
 from .network import Network
 
 InferSize: TypeAlias = "ImageSize | int"
@@ -77,17 +75,6 @@ def at_infer_size(checkpoint: Checkpoint, infer_size: str | None) -> Checkpoint:
     if infer_size is None:
         return checkpoint
     return dataclasses.replace(checkpoint, model=AtInferSize(checkpoint.model, parse_infer_size(infer_size)))
-
-
-def checkpoint_for(path: Path, spec: ModelSpec) -> Checkpoint:
-    """The checkpoint in a file as the network that `spec`, of an exported model, describes.
-
-    Raises:
-        CheckpointError: If the file is no checkpoint of such a network.
-    """
-    align = spec.align if spec.align in get_args(Align) else None  # other networks have no choice
-    checkpoint = load_checkpoint(path, variant=spec.variant, align=align, num_classes=spec.num_classes)
-    return at_infer_size(checkpoint, spec.infer_size)
 
 
 def infer_size_of(model: Network) -> str | None:

@@ -66,6 +66,19 @@ def refuse_to_overwrite(inputs: Iterable[Path | None], outputs: Iterable[Path | 
         results.add(output.resolve())
 
 
+def check_outputs(outputs: Iterable[Path | None], *, inputs: Iterable[Path | None]) -> None:
+    """Refuse results that cannot be written, or that would replace something, before the long work for them.
+
+    Raises:
+        OutputError: As `check_writable` and `refuse_to_overwrite`.
+    """
+    outputs = list(outputs)
+    refuse_to_overwrite(inputs, outputs)
+    for output in outputs:
+        if output is not None:
+            check_writable(output)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, as far as they are missing.
 

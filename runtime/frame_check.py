@@ -48,6 +48,9 @@ FrameLike: TypeAlias = (
 _READABLE_BY_CPU = {1, 3, 11, 13}  # CPU, pinned host memory of CUDA and ROCm, CUDA managed memory
 _DEVICE_NAMES = {2: "cuda", 8: "metal", 10: "rocm"}
 
+# Pillow's modes of 8 bits.
+_OTHER_MODES = {"1", "L", "LA", "La", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+
 
 def as_frames(frame: FrameLike) -> NDArray[np.uint8]:
     """The frame or batch of frames as a C-contiguous array, uint8 (H, W, 3) or (N, H, W, 3).
@@ -57,6 +60,7 @@ def as_frames(frame: FrameLike) -> NDArray[np.uint8]:
     Raises:
         FrameError: If it is not an array in CPU memory, or has another dtype or shape, or no pixels.
     """
+    _refuse_other_modes(frame)
     array = _as_array(frame)
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3:
         raise FrameError(_wrong_layout(array, "frame" if isinstance(frame, np.ndarray) else "np.asarray(frame)"))
@@ -79,6 +83,13 @@ def check_out(out: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
         raise FrameError(f"out must be C-contiguous, got strides {out.strides}; make one with {_new_buffer(shape)}")
     if not out.flags.writeable:
         raise FrameError(f"out is read-only; make a writable buffer with {_new_buffer(shape)}")
+
+
+def _refuse_other_modes(frame: Any) -> None:
+    """Refuse Pillow's images of a mode whose array says something else than red, green and blue."""
+    mode = getattr(frame, "mode", None)
+    if isinstance(mode, str) and hasattr(frame, "convert") and mode in _OTHER_MODES:
+        raise FrameError(f'frame is an image of mode {mode}; convert it with frame.convert("RGB")')
 
 
 def _as_array(frame: Any) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -90,7 +91,7 @@ class Segmenter:
                 stands for the engine that was built from it into the user's cache; none is built here.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA device if one can be used, else the CPU. A
                 device that was asked for by name is had or refused, never replaced.
-            threads: CPU threads for one frame, at least 1; by default one for each physical core this process may
+            threads: CPU threads for one frame, 1 to 1024; by default one for each physical core this process may
                 use. TensorRT uses none.
             provider: What ONNX Runtime computes with: ``auto`` is CUDA or the CPU, as the device says; with
                 ``tensorrt`` it builds an engine of its own on first use, for frames up to full HD, and keeps it in the
@@ -219,3 +220,11 @@ class Segmenter:
         if runner is None:
             raise InferenceError("the segmenter is closed; open it again with Segmenter.open")
         return runner
+
+
+def open_the_file_itself(path: Path, *, device: str = "cpu") -> Segmenter:
+    """A segmenter of what is in a file, whatever the user's cache holds of it; nothing is kept there either.
+
+    For tests of the file, and for drafts. Arguments and errors are those of `Segmenter.open`.
+    """
+    return Segmenter(open_runner(path, device=device, cached=False))

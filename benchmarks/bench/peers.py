@@ -46,10 +46,10 @@ def open_checkpoint(
         DeviceError: If PyTorch has no such device.
     """
     from ...export.model_spec import spec_of
-    from ...fcn_models.infer_size import checkpoint_for
+    from ...fcn_models.reference import load_reference
     from ..torch_runner import torch_device
 
-    checkpoint = checkpoint_for(path, model_spec)
+    checkpoint = load_reference(path, model_spec)
     spec = spec_of(checkpoint)
     place = torch_device(device)
     reference = Recipe(way="pytorch", path=path, backend="pytorch", device=place, spec=spec)

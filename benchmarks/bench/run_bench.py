@@ -281,7 +281,8 @@ def _pictures(spec: ModelSpec, settings: BenchSettings) -> tuple[Iterable[Labele
         count = min(settings.scenes, len(data))
         return data[:count], f"{count:,} of {len(data):,} pictures of {settings.data.name}, split val", True
     scenes = (render_scene(HELD_OUT_SEED, index, settings.scene_size) for index in range(settings.scenes))
-    description = f"{settings.scenes:,} synthetic scenes of {settings.scene_size}, seed {HELD_OUT_SEED}"
+    plural = "" if settings.scenes == 1 else "s"
+    description = f"{settings.scenes:,} synthetic scene{plural} of {settings.scene_size}, seed {HELD_OUT_SEED}"
     return scenes, description, spec.class_names == VOC_CLASSES
 
 

@@ -123,11 +123,11 @@ def open_subject(recipe: Recipe) -> Subject:
     if recipe.way in TORCH_WAYS:
         import torch
 
-        from ...fcn_models.infer_size import checkpoint_for
+        from ...fcn_models.reference import load_reference
         from ..torch_runner import TorchRunner
 
         torch_runner = TorchRunner(
-            checkpoint_for(recipe.path, recipe.spec).model,
+            load_reference(recipe.path, recipe.spec).model,
             preprocessing,
             device=recipe.device,
             channels_last=recipe.way == "channels_last",

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...export.compare import open_for_comparison
 from ...export.to_onnx import export_onnx
 from ...fcn_models.checkpoint import Checkpoint
 from ...runtime.channel_order import in_channel_order
 from ...runtime.engines.engine_file import is_engine
 from ...runtime.engines.manifest import onnx_path, read_manifest
 from ...runtime.errors import ParityError
-from ...runtime.runners import open_runner
-from ...runtime.segmenter import Segmenter
+from ...runtime.segmenter import Segmenter, open_the_file_itself
 from ...runtime.spec import ImageSize
 from .parity import Stage
 from .reference import Reference
@@ -42,11 +40,6 @@ class Deployment:
     tuned_for: tuple[ImageSize, ...]
 
 
-def open_file(path: Path, *, device: str) -> Segmenter:
-    """The file itself, whatever the user's cache holds of it."""
-    return Segmenter(open_runner(path, device=device, cached=False))
-
-
 @contextmanager
 def open_deployment(
     model: Path,
@@ -54,7 +47,7 @@ def open_deployment(
     *,
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
-    open_model: Callable[..., Segmenter] = open_file,
+    open_model: Callable[..., Segmenter] = open_the_file_itself,
 ) -> Iterator[Deployment]:
     """Open a deployed file together with the stages it went through, made again where they are not at hand.
 
@@ -84,13 +77,13 @@ def open_deployment(
             progress("exporting in fp32")
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
             path = export_onnx(checkpoint, folder / "fp32.onnx").path
-            stages.append(_stage("fp32 graph", opened.enter_context(open_for_comparison(path))))
+            stages.append(_stage("fp32 graph", opened.enter_context(open_the_file_itself(path))))
         if half:
             stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
         if manifest is not None:
             onnx = onnx_path(model, manifest)
             if onnx.is_file():
-                graph = opened.enter_context(open_file(onnx, device="cpu"))
+                graph = opened.enter_context(open_the_file_itself(onnx))
                 stages.append(_stage(f"{graph.spec.precision} graph", graph))
         stages.append(_stage("engine" if manifest is not None else f"{spec.precision} graph", segmenter))
         profiles = () if manifest is None else manifest.profiles

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ...fcn_models.checkpoint import Checkpoint
 from ...runtime.errors import ParityError
-from ...runtime.segmenter import Segmenter
+from ...runtime.segmenter import Segmenter, open_the_file_itself
 from ...runtime.spec import ImageSize
 from .diagnosis import Diagnosis, diagnose
 from .frames import data_frames, labelled_scenes, sized_frames
 from .parity import Parity, ParityFrame, check_parity
-from .stages import open_deployment, open_file
+from .stages import open_deployment
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def verify_deployment(
     limit: int | None = None,
     device: str = "auto",
     progress: Callable[[str], None] = lambda step: None,
-    open_model: Callable[..., Segmenter] = open_file,
+    open_model: Callable[..., Segmenter] = open_the_file_itself,
 ) -> Verification:
     """Compare a deployed file and every stage before it with PyTorch, and examine the first one that is broken.
 

@@ -50,6 +50,8 @@ def _mottle(
     height, width = image.shape[:2]
     field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR) * (strength * 60)
     start = round(top * height)
+    if start == height:  # OpenCV takes nothing that is empty
+        return
     offset = cv2.cvtColor(field[start:], cv2.COLOR_GRAY2RGB)
     image[start:] = cv2.add(image[start:], offset, dtype=cv2.CV_8U)
 

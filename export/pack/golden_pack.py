@@ -26,8 +26,7 @@ from ...runtime.file_hash import file_hash
 from ...runtime.images.files import read_image, write_image
 from ...runtime.images.palette_png import encode_palette_png
 from ...runtime.onnx_header import read_onnx_header
-from ...runtime.runners import open_runner
-from ...runtime.segmenter import Segmenter
+from ...runtime.segmenter import Segmenter, open_the_file_itself
 from ...runtime.self_test import read_self_test, run_self_test
 from ...runtime.spec import ImageSize, ModelSpec
 from .cpp_header import render_cpp_header
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 _FORMAT_KEY = "fcnrt_pack"
 _FORMAT = 1  # raised when a reader of the older form would misunderstand the newer one
 _MANIFEST = "manifest.json"
+_CHECKSUMS = "SHA256SUMS"
 _FRAMES = "frames"
 # An odd size, a usual one and a square: padded rows, or height and width exchanged, show at one of them.
 _SIZES = (ImageSize(257, 385), ImageSize(360, 640), ImageSize(512, 512))
@@ -86,7 +86,7 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
 
     Args:
         model: The exported ONNX file; it must pass its self-test here, if it carries one.
-        folder: Where to write it; an earlier pack of that name is replaced.
+        folder: Where to write it; an earlier pack of that name is replaced, if nothing was added to it.
         engines: TensorRT engines that were built from the model.
         pictures: Image files to take test frames from; if there are none, scenes are drawn.
 
@@ -101,7 +101,7 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
     read_onnx_header(model)  # says what is wrong, if anything is
     manifests = [_read_engine(engine, model) for engine in engines]
     # What is packed is the file, not what the user's cache may hold of it.
-    with Segmenter(open_runner(model, device="cpu", cached=False)) as segment, atomic_folder(folder) as draft:
+    with open_the_file_itself(model) as segment, atomic_folder(folder) as draft:
         _require_self_test(model, segment)
         shutil.copyfile(model, draft / model.name)
         for engine, manifest in zip(engines, manifests, strict=True):
@@ -121,12 +121,12 @@ def write_pack(model: Path, folder: Path, *, engines: Sequence[Path] = (), pictu
         (draft / "palette.csv").write_text(_palette_csv(pack.spec), encoding="utf-8")
         (draft / "README.md").write_text(_readme(pack), encoding="utf-8")
         (draft / _MANIFEST).write_text(_manifest_json(pack), encoding="utf-8")
-        (draft / "SHA256SUMS").write_text(_checksums(draft), encoding="utf-8")
+        (draft / _CHECKSUMS).write_text(_checksums(draft), encoding="utf-8")
     return pack
 
 
 def _refuse_other_folder(folder: Path) -> None:
-    """Accept what is free, empty or an earlier pack: the whole folder is going to be replaced."""
+    """Accept what is free, empty or an earlier pack and nothing else: the whole folder is going to be replaced."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -135,6 +135,17 @@ def _refuse_other_folder(folder: Path) -> None:
         is_pack = False
     if not is_pack:
         raise OutputError(f"cannot write {folder}: it is there already and is no earlier pack; give another --output")
+    own = {_CHECKSUMS, *(line.partition("  ")[2] for line in _read_lines(folder / _CHECKSUMS))}
+    for path in sorted(folder.rglob("*")):
+        if path.relative_to(folder).as_posix() not in own and not path.is_dir():
+            raise OutputError(
+                f"cannot write {folder}: the earlier pack there would be replaced, and {path} is not part of it; move "
+                "it elsewhere, or give another --output"
+            )
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def _refuse_equal_names(engines: Sequence[Path]) -> None:

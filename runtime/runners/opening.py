@@ -14,6 +14,8 @@ from .runner import Runner
 Backend = Literal["onnxruntime", "tensorrt"]
 Provider = Literal["auto", "tensorrt"]
 
+_MOST_THREADS = 1024  # more than processors have; ONNX Runtime starts any number, until the machine has no more
+
 
 def open_runner(
     path: str | os.PathLike[str],
@@ -31,8 +33,8 @@ def open_runner(
     """
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ValueError(f"threads must be a whole number, at least 1, got {threads}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= _MOST_THREADS):
+        raise ValueError(f"threads must be a whole number from 1 to {_MOST_THREADS}, got {threads}")
     if provider not in get_args(Provider):
         raise ValueError(f"provider must be {' or '.join(get_args(Provider))}, got {provider!r}")
     wanted = Device.parse(device)

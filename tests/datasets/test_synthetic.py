@@ -75,6 +75,11 @@ def test_any_size(size: ImageSize) -> None:
     assert scene.image.dtype == scene.label.dtype == np.uint8
 
 
+@pytest.mark.parametrize("index", [12, 23, 28])
+def test_a_pixel_above_the_horizon(index: int) -> None:
+    assert render_scene(5, index, ImageSize(1, 1)).image.shape == (1, 1, 3)
+
+
 def test_the_size_changes_the_resolution_and_not_the_scene() -> None:
     for index in range(5):
         small, large = (render_scene(2, index, ImageSize(side, side)) for side in (128, 256))

@@ -46,6 +46,15 @@ def test_pillow_image() -> None:
     np.testing.assert_array_equal(as_frames(Image.fromarray(FRAME)), FRAME)
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "CMYK", "HSV"])  # a CMYK array looks like one with alpha, HSV like RGB
+def test_pillow_image_of_another_mode(mode: str) -> None:
+    picture = Image.fromarray(FRAME)
+    picture = picture.convert("RGB").quantize(16) if mode == "P" else picture.convert(mode)
+    with pytest.raises(FrameError, match=rf'an image of mode {mode}; convert it with frame\.convert\("RGB"\)'):
+        as_frames(picture)
+    assert as_frames(picture.convert("RGB")).shape == FRAME.shape
+
+
 class WithArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return FRAME

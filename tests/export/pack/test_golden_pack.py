@@ -177,9 +177,11 @@ def test_a_model_that_fails_its_self_test_is_refused(
 def test_an_earlier_pack_is_replaced_as_a_whole(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny.fcnrt"
     write_pack(tiny_model, folder)
-    (folder / "frames" / "stale.png").touch()
-    write_pack(tiny_model, folder)
-    assert not (folder / "frames" / "stale.png").exists()
+    before = {path.name for path in (folder / "frames").iterdir()}
+    write_image(tmp_path / "own.png", np.zeros((24, 32, 3), np.uint8))
+    write_pack(tiny_model, folder, pictures=[tmp_path / "own.png"])
+    (tmp_path / "own.png").unlink()
+    assert before.isdisjoint(path.name for path in (folder / "frames").iterdir())
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.fcnrt"]
 
 
@@ -190,6 +192,16 @@ def test_another_folder_is_not_touched(tiny_model: Path, tmp_path: Path) -> None
     with pytest.raises(OutputError, match="thesis: it is there already and is no earlier pack"):
         write_pack(tiny_model, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_pack_with_notes_of_somebody_is_not_replaced(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny.fcnrt"
+    write_pack(tiny_model, folder)
+    write_pack(tiny_model, folder)  # nothing was added
+    (folder / "frames" / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"would be replaced, and .*notes\.txt is not part of it; move it elsewhere"):
+        write_pack(tiny_model, folder)
+    assert (folder / "frames" / "notes.txt").read_text() == "precious"
 
 
 def test_a_failure_in_the_middle_leaves_the_earlier_pack(tiny_model: Path, tmp_path: Path) -> None:

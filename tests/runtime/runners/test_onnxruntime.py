@@ -205,9 +205,11 @@ def test_unknown_backend(tiny_model: Path) -> None:
         open_runner(tiny_model, backend="torch")  # type: ignore[arg-type]
 
 
-def test_no_threads(tiny_model: Path) -> None:
-    with pytest.raises(ValueError, match="threads must be a whole number, at least 1, got 0"):
-        open_runner(tiny_model, threads=0)
+@pytest.mark.parametrize("threads", [0, 10**5, 2.5])
+def test_impossible_numbers_of_threads(tiny_model: Path, threads: int) -> None:
+    """ONNX Runtime would start 100,000 of them, and the machine would stand still."""
+    with pytest.raises(ValueError, match=f"threads must be a whole number from 1 to 1024, got {threads}"):
+        open_runner(tiny_model, threads=threads)
 
 
 def test_cuda_gives_the_same_class_map(tiny_model: Path, cuda_device: str) -> None:
