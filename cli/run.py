@@ -140,6 +140,7 @@ def run(
 def _open_segmenter(
     model: Path | None, backend: BackendName, device: str, provider: Provider, *, may_build: bool, trust: bool
 ) -> Segmenter:
+    from ..runtime.runners.optimized_graph import is_large
     from ..runtime.segmenter import Segmenter
     from .console import status
 
@@ -151,6 +152,9 @@ def _open_segmenter(
     if provider == "tensorrt":
         with status("onnxruntime builds its TensorRT engine, once"):
             return Segmenter.open(model, backend=backend, device=device, provider=provider)
+    if model.is_file() and is_large(model):
+        with status(f"opening {model.name}, which takes seconds the first time"):
+            return Segmenter.open(model, backend=backend, device=device)
     return Segmenter.open(model, backend=backend, device=device)
 
 

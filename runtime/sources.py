@@ -121,7 +121,7 @@ def _camera(index: int) -> VideoSource:
 
 def _folder(folder: Path, images_needed: bool) -> ImageSource:
     try:
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        files = sorted(path for path in folder.iterdir() if _is_file(path) and not path.name.startswith("."))
     except OSError as exc:
         raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
     images = tuple(path for path in files if is_image(path))
@@ -134,7 +134,7 @@ def _folder(folder: Path, images_needed: bool) -> ImageSource:
 
 def _matches(pattern: str, images_needed: bool) -> ImageSource:
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
-    files = sorted(path for path in map(Path, names) if path.is_file())
+    files = sorted(path for path in map(Path, names) if _is_file(path))
     images = tuple(path for path in files if is_image(path))
     if not images and (images_needed or not files):
         others = f"only {_files(len(files))}; run videos one at a time" if files else "nothing matches"
@@ -142,6 +142,11 @@ def _matches(pattern: str, images_needed: bool) -> ImageSource:
     root = _common_parent(images or tuple(files))
     skipped = tuple(path for path in files if path not in set(images))
     return ImageSource(images, root=root, name=root.resolve().name, skipped=skipped)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere: that one is counted and reported, not passed over."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _common_parent(paths: tuple[Path, ...]) -> Path:

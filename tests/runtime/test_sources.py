@@ -34,6 +34,16 @@ def test_a_folder_has_the_images_directly_in_it_sorted(folder: Path) -> None:
     )
 
 
+def test_a_link_that_leads_nowhere_is_one_of_the_images(tmp_path: Path) -> None:
+    """A card that was taken out: its pictures are missing, and reading them says so."""
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "gone.jpg")
+    for text in (str(tmp_path), str(tmp_path / "*.jpg")):
+        found = find_source(text)
+        assert isinstance(found, ImageSource)
+        assert [path.name for path in found.files] == ["a.jpg", "b.jpg"]
+
+
 def test_a_folder_is_named_even_as_a_dot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
