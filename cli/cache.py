@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 cache_app = typer.Typer(
     help="TensorRT engines that `fcnrt run` built on the way, and graphs that ONNX Runtime rearranged for this "
-    "processor; they can always be made again.",
+    "processor; they can always be made again. Demo models and downloaded weights, beside them, are left alone.",
     no_args_is_help=True,
 )
 

@@ -41,13 +41,19 @@ def run(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Exported model (.onnx) or engine (.engine); the demo model if not given.", show_default=False
+            help="Exported model (.onnx) or engine (.engine). If not given, the demo model, which is exported on "
+            "first use: that takes the extra export.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File or folder for the result; NAME-SAVE here if not given.", show_default=False
+            "--output",
+            "-o",
+            help="File or folder for the result; NAME-SAVE here if not given. Videos are written as .mp4, with --save "
+            "classes as a folder of PNGs.",
+            show_default=False,
         ),
     ] = None,
     save: Annotated[

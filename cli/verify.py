@@ -23,7 +23,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="CHECKPOINT",
-            help="Weights it was exported from: compare with PyTorch. Without it the file's own self-test is run.",
+            help="Weights it was exported from: compare with PyTorch. The demo models' are there without it.",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +48,8 @@ def verify(
 ) -> None:
     """Prove that a deployed model is still the PyTorch model; exit code 1 if it is not.
 
-    Without a reference, the self-test that every exported file carries is run: no PyTorch and no data are needed.
+    With nothing but MODEL, the self-test that every exported file carries is run: no PyTorch and no data are needed.
+    --reference, --data, --html and --junit compare with PyTorch instead.
     """
     if limit is not None and data is None:
         raise typer.BadParameter("--limit goes with --data")

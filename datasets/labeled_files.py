@@ -64,7 +64,7 @@ class LabeledFiles(Sequence[LabeledImage]):
             import PIL.Image  # noqa: F401  # needed at the first access: say so before the long work begins
         except ModuleNotFoundError as exc:
             raise MissingDependencyError(
-                'reading labelled pictures needs Pillow, which is not installed. Run: pip install "fcnrt[export]"'
+                "reading labelled pictures needs Pillow, which is not installed. Run: pip install pillow"
             ) from exc
         if not pairs:
             raise DatasetError(f"{listed_in} lists no pictures; write one name per line, without extension")

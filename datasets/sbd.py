@@ -33,9 +33,7 @@ def sbd_train(root: Path, *, num_classes: int, without: Collection[str] = ()) ->
     try:
         import scipy.io  # noqa: F401  # needed at the first access: say so before the long work begins
     except ModuleNotFoundError as exc:
-        raise MissingDependencyError(
-            'reading SBD needs SciPy, which is not installed. Run: pip install "fcnrt[train]"'
-        ) from exc
+        raise MissingDependencyError("reading SBD needs SciPy, which is not installed. Run: pip install scipy") from exc
     folder = next((root / inner for inner in _ROOTS if (root / inner / "cls").is_dir()), None)
     if folder is None:
         raise DatasetError(f"{root} is not the Semantic Boundaries Dataset: it has no folder cls, nor has its dataset")

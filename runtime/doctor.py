@@ -86,7 +86,7 @@ def _onnxruntime(gpus: Sequence[Gpu], load: Callable[[str], Any]) -> list[Findin
         onnxruntime = load("onnxruntime")
     except ImportError as exc:
         return [
-            Finding("onnxruntime", None, "run .onnx files", f"cannot be imported ({exc})", 'pip install "fcnrt[cpu]"')
+            Finding("onnxruntime", None, "run .onnx files", f"cannot be imported ({exc})", "pip install onnxruntime")
         ]
     number = str(onnxruntime.__version__)
     obstacle, _, remedy = (cuda_obstacle(onnxruntime, 0, count_devices=lambda: len(gpus)) or "").partition("; ")

@@ -26,7 +26,7 @@ def require_matplotlib() -> None:
         MissingDependencyError: If Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise MissingDependencyError('a plot needs Matplotlib, which is not installed. Run: pip install "fcnrt[train]"')
+        raise MissingDependencyError("a plot needs Matplotlib, which is not installed. Run: pip install matplotlib")
 
 
 def plot_confusion(confusion: ConfusionMatrix, class_names: Sequence[str], path: Path, *, title: str) -> None:

@@ -39,5 +39,5 @@ def render_pack_readme(spec: ModelSpec, *, model: str, engines: Sequence[str], f
 8. The expected class maps are from {expected_from}. Another processor or library rounds differently:
    a pixel whose two best classes are as good as tied may come out as the other one.
 9. More than single pixels is a mistake: red and blue exchanged, padded rows, height and width exchanged.
-10. In Python: `pip install "fcnrt[cpu]"`, then `fcnrt verify {model}`.
+10. In Python: `pip install fcnrt onnxruntime`, then `fcnrt verify {model}`.
 """

@@ -15,8 +15,8 @@ from .gpu import count_gpus, load_driver
 PROVIDER = "CUDAExecutionProvider"
 """ONNX Runtime's name for its CUDA backend."""
 
-_INSTALL_GPU = 'pip uninstall onnxruntime; pip install "fcnrt[gpu]"'
 _INSTALL_LIBRARIES = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+_INSTALL_GPU = f"pip uninstall onnxruntime; {_INSTALL_LIBRARIES}"
 
 
 def cuda_obstacle(onnxruntime: Any, index: int, *, count_devices: Callable[[], int]) -> str | None:

@@ -198,7 +198,7 @@ def import_onnxruntime(path: Path) -> Any:
             raise KeyboardInterrupt from exc
         raise MissingDependencyError(
             f"{path} needs onnxruntime, which cannot be imported ({exc}). "
-            'Run: pip install "fcnrt[cpu]" (or "fcnrt[gpu]" for NVIDIA devices)'
+            'Run: pip install onnxruntime (or "onnxruntime-gpu[cuda,cudnn]" for NVIDIA devices)'
         ) from exc
     return onnxruntime
 

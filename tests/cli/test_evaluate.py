@@ -107,7 +107,7 @@ def test_without_matplotlib_it_says_so_before_the_long_work(
         "evaluate", tiny_model, "--data", tmp_path / "data", "--json", output, "--plot", tmp_path / "a.png"
     )
     assert (code, out, output.exists()) == (1, "", False)
-    assert err == 'error: a plot needs Matplotlib, which is not installed. Run: pip install "fcnrt[train]"\n'
+    assert err == "error: a plot needs Matplotlib, which is not installed. Run: pip install matplotlib\n"
 
 
 def test_a_file_that_cannot_be_written_costs_no_figures(fcnrt, tiny_model: Path, tmp_path: Path) -> None:

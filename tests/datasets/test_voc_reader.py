@@ -180,7 +180,7 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 
 def test_without_pillow_the_reader_says_what_to_install(voc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(MissingDependencyError, match=r'needs Pillow.*pip install "fcnrt\[export\]"'):
+    with pytest.raises(MissingDependencyError, match=r"needs Pillow.*pip install pillow"):
         VocSegmentation(voc, "val")
 
 

@@ -69,7 +69,7 @@ def test_a_machine_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = {item.subject: (item.obstacle, item.remedy) for item in found.values() if not item.works}
     assert missing.pop("gpu")[0] == "no NVIDIA driver with a device was found"
     assert missing == {
-        "onnxruntime": ("cannot be imported (No module named 'onnxruntime')", 'pip install "fcnrt[cpu]"'),
+        "onnxruntime": ("cannot be imported (No module named 'onnxruntime')", "pip install onnxruntime"),
         "TensorRT": ("not installed", 'pip install "fcnrt[tensorrt]"'),
         "TensorRT-RTX": ("not installed", 'pip install "fcnrt[rtx]"'),
         "pycuda": ("not installed", 'pip install "fcnrt[pycuda]"'),
@@ -91,7 +91,7 @@ def test_libraries_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["onnxruntime: cpu"].works
     cuda = found["onnxruntime: cuda"]
     assert cuda.obstacle == "the installed onnxruntime has no CUDA support"
-    assert cuda.remedy == 'pip uninstall onnxruntime; pip install "fcnrt[gpu]"'
+    assert cuda.remedy == 'pip uninstall onnxruntime; pip install "onnxruntime-gpu[cuda,cudnn]"'
     assert found["TensorRT: build and run engines"].obstacle == "there is no NVIDIA GPU"
     assert found["TensorRT-RTX: build engines for 8.9 12.0"].works
     assert found["TensorRT-RTX: run engines"].obstacle == "there is no NVIDIA GPU"

@@ -46,7 +46,8 @@ def test_onnxruntime_that_cannot_preload() -> None:
 def test_onnxruntime_for_the_cpu_only() -> None:
     obstacle = cuda_obstacle(FakeOnnxRuntime(providers=("CPUExecutionProvider",)), 0, count_devices=lambda: 1)
     assert obstacle == (
-        'the installed onnxruntime has no CUDA support; run: pip uninstall onnxruntime; pip install "fcnrt[gpu]"'
+        "the installed onnxruntime has no CUDA support; "
+        'run: pip uninstall onnxruntime; pip install "onnxruntime-gpu[cuda,cudnn]"'
     )
 
 
