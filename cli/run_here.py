@@ -163,6 +163,8 @@ def run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pat
         if times.dropped:
             amount += f", {times.dropped:,} dropped to keep up"
         _report(result, amount, shares, options.times)
+        if times.sound_lost:
+            say(f"  sound: {counted(times.sound_lost, 'piece')} damaged or repeated, left out")
     if isinstance(stopped, SourceError):
         raise stopped
     if stopped is not None:

@@ -28,6 +28,7 @@ class StageTimes:
         write_s: The sink.
         wall_s: From the start to the end of all three.
         dropped: Items of the source that were dropped, since the transform was not fast enough.
+        sound_lost: Pieces of a video's sound that were damaged, or came a second time, and are left out.
         read_by: The part of a GPU that the source used to the end; None for none.
         write_by: The part of a GPU that the sink used.
     """
@@ -37,6 +38,7 @@ class StageTimes:
     write_s: float = 0.0
     wall_s: float = 0.0
     dropped: int = 0
+    sound_lost: int = 0
     read_by: str | None = None
     write_by: str | None = None
 
@@ -63,7 +65,8 @@ def run_pipeline(
         source: The items.
         transform: Turns items into results, in order; it may give more or fewer of them.
         sink: Takes each result.
-        times: Is filled in when the pipeline ends, however it ends; what GPUs did is for the caller to add.
+        times: Is filled in when the pipeline ends, however it ends; sound and what GPUs did are for the caller to
+            add.
         may_drop: For a source that goes on by itself, like a camera: whether an item may be dropped. The source then
             never waits: of those items the newest `QUEUE_CAPACITY` are kept for the transform, and all others.
 

@@ -54,8 +54,8 @@ def segment_video(
         opacity: Weight of the class colours in an overlay, 0 to 1.
         batch: Frames to segment in one call.
         on_result: Called with the class map of each frame when it is written, in order, from another thread.
-        times: Is filled in with the time that decoding, inference, and painting and encoding took, and with the parts
-            of the GPU that decoded and encoded.
+        times: Is filled in with the time that decoding, inference, and painting and encoding took, with what sound was
+            lost, and with the parts of the GPU that decoded and encoded.
 
     Raises:
         SourceError: If the video was cut off or damaged; the message counts the frames before.
@@ -150,7 +150,11 @@ def _video_file(
                 painted = painter.overlay(item.image, class_map, opacity=opacity)
             writer.write(TimedFrame(painted, item.pts, item.duration))
 
-        yield write
+        try:
+            yield write
+        finally:
+            if times is not None:
+                times.sound_lost = writer.sound_lost
 
 
 @contextmanager

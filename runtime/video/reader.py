@@ -13,6 +13,7 @@ from typing import Literal
 
 import av
 import numpy as np
+from av.format import Flags
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 from typing_extensions import Self
@@ -26,8 +27,10 @@ from .hardware import video_gpu
 from .opening import is_file_truncated, open_video, why
 from .orientation import Orientation
 from .overlay import has_planes_to_paint
+from .running_clock import RunningClock
 
 _TIMEOUT_S = 10.0
+_SUSPECT_FOR = 3  # packets: FFmpeg marks one shortly before files were put together, too
 _ASSUMED_FPS = Fraction(25)  # only for frames without any time, of a stream without a rate
 
 # Their times count from the start of the file. Transport streams, network streams and cameras have a clock that
@@ -121,6 +124,10 @@ class VideoReader:
         self._pixel_format = "rgb24" if channel_order == "rgb" else "bgr24"
         self._frames_decoded = 0
         self._packets_damaged = 0
+        self._has_joined = False
+        """Whether a key frame has come."""
+        self._suspects: list[int] = []
+        """How many packets ago one came that FFmpeg marks as lacking a part."""
         self._truncated = source.path is not None and is_file_truncated(source.path)
         self._container = open_video(source, timeout_s=timeout_s, truncated=self._truncated)
         self._opened = ExitStack()
@@ -133,6 +140,7 @@ class VideoReader:
             self._decoder = VideoDecoder(self._video, video_gpu(device) if source.device_format is None else None)
             self._opened.callback(self._decoder.close)
             self._end = self._end_time()
+            self._clock = RunningClock() if Flags.ts_discont in self._flags() else None
             self._packets = self._container.demux([self._video, *self.audio])
             # The generator holds the last packet, which may be a camera's memory.
             self._opened.callback(self._packets.close)  # type: ignore[attr-defined]
@@ -221,8 +229,14 @@ class VideoReader:
             frames[0].pts = frames[-1].pts - self._step()
         return head
 
+    def _flags(self) -> Flags:
+        return Flags(self._container.format.flags)
+
     def _fps(self) -> Fraction | None:
-        return self._video.average_rate or self._video.guessed_rate or None
+        rates = [self._video.average_rate, self._video.guessed_rate]
+        if Flags.no_timestamps in self._flags():
+            rates.reverse()  # without times the average is FFmpeg's assumption, and the guess what the stream says
+        return next(filter(None, rates), None)
 
     def _step(self) -> int:
         """Time from one frame to the next."""
@@ -258,7 +272,9 @@ class VideoReader:
         tracks = {stream.index: track for track, stream in enumerate(self.audio)}
         try:
             for packet in map(self._detached, self._packets):
+                restarts = self._clock is not None and self._clock.move(packet)
                 if packet.stream.index == self._video.index:
+                    self._count_damage(packet, restarts)
                     yield from self._decode_packet(packet)
                 elif packet.dts is not None:  # the last, empty packet of a stream has no time
                     yield AudioPacket(packet, tracks[packet.stream.index])
@@ -273,11 +289,27 @@ class VideoReader:
                 f"{self.source.label}: truncated; {_frames(self._frames_decoded)} before the cut could be read. "
                 f"Fetch the file again"
             )
+        self._packets_damaged += len(self._suspects)
         if self._packets_damaged:
+            places = "1 place" if self._packets_damaged == 1 else f"{self._packets_damaged:,} places"
             raise SourceError(
-                f"{self.source.label}: damaged in {self._packets_damaged} places; "
+                f"{self.source.label}: damaged in {places}; "
                 f"{_frames(self._frames_decoded)} could be read. Fetch the file again"
             )
+
+    def _count_damage(self, packet: av.Packet[Stream], restarts: bool) -> None:
+        """Count the packets of a transport stream that lack a part.
+
+        Nothing was lost where a clock starts again, nor where the stream was joined, before its first key frame.
+        """
+        if self._clock is None or self.source.path is None:
+            return
+        self._suspects = [] if restarts else [age + 1 for age in self._suspects]
+        self._packets_damaged += self._suspects.count(_SUSPECT_FOR)
+        self._suspects = [age for age in self._suspects if age < _SUSPECT_FOR]
+        self._has_joined |= packet.is_keyframe
+        if packet.is_corrupt and self._has_joined:
+            self._suspects.append(0)
 
     def _detached(self, packet: av.Packet[Stream]) -> av.Packet[Stream]:
         """The packet in memory of its own: giving back a capture device's after closing it crashes FFmpeg."""
@@ -299,7 +331,7 @@ class VideoReader:
                 yield frame
         except av.FFmpegError:
             # A recording or stream that was joined in the middle cannot show anything before its next key frame.
-            if self._frames_decoded and self.source.path is not None:
+            if self._frames_decoded and self.source.path is not None and 0 not in self._suspects:
                 self._packets_damaged += 1
 
     def _move_to_start(self, packet: av.Packet[Stream]) -> None:
@@ -325,7 +357,7 @@ class VideoReader:
             threads=1,
         )
         duration = frame.duration or 0
-        if self._end is not None and frame.pts is not None:
+        if self._end is not None and frame.pts is not None and not (self._clock and self._clock.has_restarted):
             # A frame comes with the duration of its packet, which is wrong where times vary and frames are reordered.
             # Only the last frame's matters, as the others end when the next one starts.
             duration = max(0, min(duration, self._end - frame.pts))

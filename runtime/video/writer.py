@@ -116,6 +116,11 @@ class VideoWriter:
         with self._translated_errors():
             self._mux(self._encode(picture))
 
+    @property
+    def sound_lost(self) -> int:
+        """Pieces of sound that could not be carried over, see `AudioTrack`."""
+        return sum(track.lost for track in self._tracks.values())
+
     def write_audio(self, item: AudioPacket) -> None:
         """Write some sound of the source."""
         track = self._tracks.get(item.track)

@@ -222,7 +222,7 @@ def test_what_is_kept_for_software_has_a_limit(gpu: FakeGpu, tmp_path: Path, mak
 
     software, hardware = json.loads(done.stdout)
     assert hardware["error"] == (
-        f"{path}: damaged in 1 places; {len(hardware['frames'])} frames could be read. Fetch the file again"
+        f"{path}: damaged in 1 place; {len(hardware['frames'])} frames could be read. Fetch the file again"
     )
     # From 20 on, those up to the next key frame are missing.
     assert hardware["frames"] == software["frames"][:18] + software["frames"][24:]
@@ -271,7 +271,7 @@ def test_damage_is_told_as_by_software(
 
     read, hardware = _read(gpu, gpu.teach(path), fails=fails)
 
-    assert ("damaged in 1 places" in str(read["error"])) == told
+    assert ("damaged in 1 place;" in str(read["error"])) == told
     assert hardware is None
     assert len(gpu.used()) >= 8
 

@@ -216,6 +216,62 @@ def test_damaged_packets_are_skipped_and_counted(tmp_path: Path, make_video: Mak
     assert len(frames) >= 20
 
 
+@pytest.mark.parametrize("audio", [None, "aac"])
+def test_recordings_that_were_put_together_run_on(tmp_path: Path, make_video: MakeVideo, audio: str | None) -> None:
+    """Their clock starts again in the middle; `cat` is how transport streams are joined."""
+    one = make_video(tmp_path / "one.ts", pts=range(12), audio=audio)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one.read_bytes() * 3)
+    with _open(joined) as reader:
+        items = list(reader)  # nothing is damaged
+        unit = reader.facts.time_base
+    frames = [item for item in items if isinstance(item, TimedFrame)]
+    times = [float(frame.pts * unit) for frame in frames]
+    assert len(times) == 36
+    # Where sound is longer than the picture, it decides where the next part begins.
+    assert np.diff(times) == pytest.approx(0.1, abs=0.06)
+    assert times[-1] - times[0] == pytest.approx(3.5, abs=0.1)
+    assert [_green(frame.image) for frame in frames[12:24]] == [_green(frame.image) for frame in frames[:12]]
+    sounds = [item.packet for item in items if isinstance(item, AudioPacket)]
+    starts = [float(packet.dts * packet.time_base) for packet in sounds if packet.dts is not None]
+    assert starts == sorted(starts)
+    assert bool(starts) is (audio is not None)
+
+
+def _without(path: Path, packets: slice) -> Path:
+    """A transport stream that lost some of its packets of 188 bytes."""
+    data = path.read_bytes()
+    parts = [data[start : start + 188] for start in range(0, len(data), 188)]
+    del parts[packets]
+    damaged = path.with_stem("damaged")
+    damaged.write_bytes(b"".join(parts))
+    return damaged
+
+
+def test_lost_packets_of_a_transport_stream_are_counted(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = _without(make_video(tmp_path / "a.ts", pts=range(30)), slice(30, 33))
+    frames: list[TimedFrame] = []
+    with _open(path) as reader, pytest.raises(SourceError) as stop:
+        frames.extend(item for item in reader if isinstance(item, TimedFrame))
+    assert len(frames) >= 25
+    assert str(stop.value) == f"{path}: damaged in 1 place; {len(frames)} frames could be read. Fetch the file again"
+
+
+def test_a_transport_stream_that_was_joined_is_not_damaged(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = _without(make_video(tmp_path / "a.ts", pts=range(30)), slice(2, 12))
+    assert len(_frames(path)) >= 20
+
+
+@pytest.mark.parametrize("fps", [10, 50])
+def test_a_raw_stream_plays_at_the_rate_that_it_states(tmp_path: Path, make_video: MakeVideo, fps: int) -> None:
+    path = make_video(tmp_path / "a.h264", pts=range(12), time_base=Fraction(1, fps))
+    with _open(path) as reader:
+        unit = reader.facts.time_base
+        times = [item.pts * unit for item in reader if isinstance(item, TimedFrame)]
+        assert reader.facts.fps == fps
+    assert [float(time) for time in times] == pytest.approx([number / fps for number in range(12)], abs=0.001)
+
+
 def test_files_without_a_video(tmp_path: Path, make_video: MakeVideo) -> None:
     whole = make_video(tmp_path / "whole.mp4").read_bytes()
     sound = tmp_path / "sound.mp4"

@@ -188,6 +188,73 @@ def test_sound_that_mp4_does_not_hold_becomes_aac(tmp_path: Path, make_video: Ma
     assert np.abs(samples[1000:-3000]).max() > 0.2
 
 
+@pytest.mark.parametrize("audio", ["aac", "pcm_s16le"])
+def test_languages_are_kept(tmp_path: Path, make_video: MakeVideo, audio: str) -> None:
+    source, target = tmp_path / "a.mkv", tmp_path / "copy.mp4"
+    plain = make_video(tmp_path / "plain.mkv", audio=audio)
+    with av.open(str(plain)) as before, av.open(str(source), "w") as after:
+        streams = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
+        streams[1].metadata["language"] = "deu"
+        for packet in before.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                after.mux(packet)
+    _copy(source, target)
+    with av.open(str(target)) as container:
+        assert container.streams.audio[0].metadata["language"] == "deu"
+
+
+@pytest.mark.parametrize("audio", ["aac", "mp2"])
+def test_damaged_sound_does_not_cost_the_pictures(tmp_path: Path, make_video: MakeVideo, audio: str) -> None:
+    whole = make_video(tmp_path / "a.ts", pts=range(30), audio=audio).read_bytes()
+    parts = [whole[start : start + 188] for start in range(0, len(whole), 188)]
+    sound = [number for number, part in enumerate(parts) if part[1] & 0x1F == 1 and part[2] == 1]  # of PID 257
+    for number in reversed(sound[10::3]):
+        del parts[number]
+    source, target = tmp_path / "damaged.ts", tmp_path / "copy.mp4"
+    source.write_bytes(b"".join(parts))
+
+    with VideoReader(find_source(str(source))) as reader:  # type: ignore[arg-type]
+        items = list(reader)
+        with VideoWriter(target, reader.facts, audio=reader.audio) as writer:
+            for item in items:
+                writer.write_audio(item) if isinstance(item, AudioPacket) else writer.write(item)
+    assert writer.sound_lost > 0 or audio == "mp2"  # of that FFmpeg gives whole pieces only
+    with av.open(str(target)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30
+    times = [time for time, _ in _audio(target)]
+    assert 0 < len(times) < 200
+    assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("audio", ["aac", "pcm_s16le"])
+def test_sound_that_comes_a_second_time_is_left_out(tmp_path: Path, make_video: MakeVideo, audio: str) -> None:
+    source, target = make_video(tmp_path / "a.mkv", audio=audio), tmp_path / "copy.mp4"
+    once = tmp_path / "once.mp4"
+    _copy(source, once)
+    with VideoReader(find_source(str(source))) as reader:  # type: ignore[arg-type]
+        items = list(reader)
+        with VideoWriter(target, reader.facts, audio=reader.audio) as writer:
+            last: av.Packet[Any] | None = None
+            for item in items:
+                if not isinstance(item, AudioPacket):
+                    writer.write(item)
+                    continue
+                writer.write_audio(AudioPacket(_again(item.packet), item.track))
+                if last is not None:
+                    writer.write_audio(AudioPacket(last, item.track))
+                last = _again(item.packet)
+    assert writer.sound_lost >= 9
+    assert _audio(target) == _audio(once)
+
+
+def _again(packet: av.Packet[Any]) -> av.Packet[Any]:
+    copy = av.Packet(bytes(packet))
+    copy.stream, copy.time_base = packet.stream, packet.time_base
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    return copy
+
+
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write result\.mp4: No such file or directory"):
         _write(tmp_path / "nowhere" / "a.mp4", FACTS, [0, 1001], label=Path("result.mp4"))
