@@ -27,7 +27,17 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
         """What the frame's display matrix asks for."""
-        side_data = frame.side_data.get("DISPLAYMATRIX")
+        try:
+            side_data = frame.side_data.get("DISPLAYMATRIX")
+        except ValueError:
+            # PyAV lists none if it does not know the kind of one of them, like EXIF in the frames of Motion JPEG. Then
+            # it still tells the angle, counterclockwise, but not whether the frame is mirrored.
+            angle = frame.rotation
+            return cls(
+                transpose=abs(angle) == 90,
+                flip_vertical=angle in (90, 180, -180),
+                flip_horizontal=angle in (-90, 180, -180),
+            )
         if side_data is None:
             return cls()
         # Nine 32-bit integers; a stored pixel (x, y) is shown at (a*x + c*y, b*x + d*y).
