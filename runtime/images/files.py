@@ -25,6 +25,9 @@ _SUFFIXES = (*WRITABLE_SUFFIXES, ".gif", ".avif", ".jp2", ".pbm", ".pgm", ".ppm"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
+MOTION_JPEG_SUFFIXES = (".mjpeg", ".mjpg", ".mjpe")
+"""Suffixes of films that are JPEG files one after the other, and so start as a picture does."""
+
 _LARGEST_16_BIT = 65535
 
 
@@ -32,6 +35,8 @@ def is_image(path: Path) -> bool:
     """Whether the file is meant to be an image, by its suffix or its first bytes; it may turn out to be damaged."""
     if path.suffix.lower() in _SUFFIXES:
         return True
+    if path.suffix.lower() in MOTION_JPEG_SUFFIXES:
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(12)

@@ -20,6 +20,7 @@ from ..engines.manifest import read_manifest
 from ..errors import FcnrtError, FrameError, OutputError, SourceError
 from ..file_hash import file_hash
 from ..images.class_shares import ClassShares
+from ..images.files import MOTION_JPEG_SUFFIXES
 from ..onnx_header import read_onnx_header
 from ..segmenter import Segmenter
 from ..sources import ImageSource, VideoSource, find_source
@@ -28,7 +29,10 @@ from .outputs import Save, image_outputs
 from .segment_images import segment_images
 from .segment_video import segment_video
 
-_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv")
+_VIDEO_SUFFIXES = (
+    *(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"),
+    *MOTION_JPEG_SUFFIXES,
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import av.container
 import av.error
 
 from ..errors import SourceError
+from ..images.files import MOTION_JPEG_SUFFIXES
 from ..sources import VideoSource
 from ..truncation import is_truncated
 
@@ -22,7 +23,8 @@ def is_file_truncated(path: Path) -> bool:
     """
     try:
         with path.open("rb") as file:
-            return is_truncated(file)
+            # Of Motion JPEG the first picture would be found complete, and the whole film read for that.
+            return path.suffix.lower() not in MOTION_JPEG_SUFFIXES and is_truncated(file)
     except OSError as exc:
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
 

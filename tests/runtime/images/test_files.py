@@ -192,6 +192,7 @@ def test_images_are_known_by_suffix_or_contents(tmp_path: Path, picture: NDArray
         ("b", _encode(Image.fromarray(picture), "PNG"), True),
         ("c.dat", _encode(Image.fromarray(picture), "WEBP"), True),
         ("d.bin", _encode(Image.fromarray(picture), "AVIF"), True),
+        ("film.MJPEG", _encode(Image.fromarray(picture), "JPEG") * 2, False),
         ("notes.txt", b"RIFF and more", False),
         ("empty", b"", False),
     ]:

@@ -64,6 +64,12 @@ def test_a_folder_or_a_pattern_of_videos_alone_is_an_archive(archive: Path) -> N
         assert [Path(item.source).name for item in plan_archive([text], Path("out"), "overlay")] == ["c.mp4"]
 
 
+def test_motion_jpeg_is_a_video(archive: Path) -> None:
+    (archive / "d.mjpg").write_bytes((archive / "b.jpg").read_bytes() * 3)
+    (item,) = (item for item in plan_archive(["in"], Path("out"), "overlay") if item.source.endswith("d.mjpg"))
+    assert (Path(item.result).name, item.is_video) == ("d-overlay.mp4", True)
+
+
 def test_several_sources_have_folders_of_their_own(archive: Path) -> None:
     _write_image(Path("other") / "a.png")
     items = plan_archive(["in", "other", "in/c.mp4"], Path("out"), "classes")
