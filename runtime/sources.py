@@ -62,11 +62,11 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
 
     Args:
         text: An image or video file, a folder (the images directly in it), a glob pattern of images (``**`` for any
-            depth), a camera's index, or a URL that FFmpeg can open (RTSP, HTTP, ...).
+            depth), a camera's index or device, or a URL that FFmpeg can open (RTSP, HTTP, ...).
         images_needed: Whether a folder or a pattern without an image is an error, even if there are other files.
 
     Raises:
-        SourceError: If there is no such thing, or no image in the folder or among the matches.
+        SourceError: If there is no such thing, it is a pipe, or no image is in the folder or among the matches.
     """
     if not text:
         raise SourceError("the source is empty; give an image, a folder, a video, a camera's index or a URL")
@@ -74,11 +74,13 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
     if "://" in text:
         return _stream(text)
     try:
-        is_folder, exists = path.is_dir(), path.exists()
+        is_folder, is_file, exists = path.is_dir(), path.is_file(), path.exists()
     except OSError as exc:  # in a folder that may not be entered, or a name that is too long
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
     if is_folder:
         return _folder(path, images_needed)
+    if exists and not is_file:
+        return _device(path)
     if exists:
         if is_image(path):
             return ImageSource((path,), root=path.parent, name=path.stem, single=True)
@@ -92,6 +94,18 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
         f"{text}: no such file or folder; give an image, a folder, a quoted glob pattern, a video, "
         f"a camera's index or a URL"
     )
+
+
+def _device(path: Path) -> VideoSource:
+    """The camera of this device; pipes and all else are refused, as sources are read more than once.
+
+    Opening a pipe that nobody writes to would wait for ever.
+    """
+    index = str(path.resolve()).removeprefix(_CAMERA_DEVICES)
+    if index.isdecimal():
+        return _camera(int(index))
+    kind = "pipe" if path.is_fifo() else "socket" if path.is_socket() else "device"
+    raise SourceError(f"{path} is a {kind}, not a file; save what it gives to a file first, or give a URL")
 
 
 def _stream(url: str) -> VideoSource:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,21 @@ def test_a_url_that_is_none() -> None:
     with pytest.raises(SourceError, match="this URL cannot be understood: Invalid IPv6 URL") as caught:
         find_source("rtsp://admin:secret@[::1/stream")
     assert "secret" not in str(caught.value)
+
+
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "film.mp4")
+    with pytest.raises(SourceError, match=r"film\.mp4 is a pipe, not a file; save what it gives to a file first"):
+        find_source(str(tmp_path / "film.mp4"))
+    with pytest.raises(SourceError, match="/dev/null is a device, not a file"):
+        find_source("/dev/null")
+    read, write = os.pipe()
+    try:
+        with pytest.raises(SourceError, match=f"/dev/fd/{read} is a pipe"):  # as shells write `<(command)`
+            find_source(f"/dev/fd/{read}")
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 def test_nothing_there(tmp_path: Path, folder: Path) -> None:

@@ -101,8 +101,9 @@ def test_ctrl_c_ends_a_recording(library: Path, tiny_model: Path, tmp_path: Path
     assert _frame_count(tmp_path / "a.mp4") >= 5
 
 
-def test_a_camera_that_another_program_has(library: Path, tiny_model: Path, tmp_path: Path) -> None:
-    process = _start(library, "busy", tmp_path, "-m", "fcnrt", "run", "0", "--model", tiny_model)
+@pytest.mark.parametrize("name", ["0", "/dev/video0"])
+def test_a_camera_that_another_program_has(library: Path, tiny_model: Path, tmp_path: Path, name: str) -> None:
+    process = _start(library, "busy", tmp_path, "-m", "fcnrt", "run", name, "--model", tiny_model)
 
     assert process.communicate(timeout=60) == ("", "error: camera 0: cannot be opened (Device or resource busy)\n")
     assert process.returncode == 1
