@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,9 @@ WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SUFFIXES = (*WRITABLE_SUFFIXES, ".gif", ".avif", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", ".heic", ".heif")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
+_BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
+_HEAD_BYTES = 18  # up to the size of BMP's second header
+_PNM = re.compile(rb"P[1-7]\s")
 
 MOTION_JPEG_SUFFIXES = (".mjpeg", ".mjpg", ".mjpe")
 """Suffixes of films that are JPEG files one after the other, and so start as a picture does."""
@@ -39,12 +43,14 @@ def is_image(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(_HEAD_BYTES)
     except OSError:
         return False
     if head.startswith(_SIGNATURES):
         return True
-    return (head[:4] == b"RIFF" and head[8:] == b"WEBP") or (head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS)
+    if head.startswith(b"BM"):  # as many a text does
+        return int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
+    return (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS)
 
 
 def read_image(path: Path, *, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
@@ -77,7 +83,7 @@ def read_image(path: Path, *, channel_order: ChannelOrder = "rgb") -> NDArray[np
         except cv2.error:
             image = None
     if image is None:
-        if not data.startswith(_SIGNATURES) and b"\0" not in data:
+        if not data.startswith(_SIGNATURES) and not _PNM.match(data) and b"\0" not in data:
             raise SourceError(f"{path}: not an image but text")
         raise SourceError(f"{path}: damaged, truncated or of an unknown format; fetch it again or convert it to PNG")
     if image.dtype == np.uint16:

@@ -155,6 +155,11 @@ def test_truncated_formats_that_only_the_decoder_notices(tmp_path: Path, picture
         _read(tmp_path, data[: len(data) // 2])
 
 
+def test_a_cut_ppm_without_a_zero_in_it_is_not_taken_for_text(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="picture: damaged, truncated or of an unknown format"):
+        _read(tmp_path, b"P6\n20 10\n255\n" + b"\x80" * 300)
+
+
 def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"gone\.jpg: no such file"):
         read_image(tmp_path / "gone.jpg")
@@ -192,6 +197,8 @@ def test_images_are_known_by_suffix_or_contents(tmp_path: Path, picture: NDArray
         ("b", _encode(Image.fromarray(picture), "PNG"), True),
         ("c.dat", _encode(Image.fromarray(picture), "WEBP"), True),
         ("d.bin", _encode(Image.fromarray(picture), "AVIF"), True),
+        ("e.out", _encode(Image.fromarray(picture), "BMP"), True),
+        ("bmw.txt", b"BMW, Mercedes, Opel\n", False),
         ("film.MJPEG", _encode(Image.fromarray(picture), "JPEG") * 2, False),
         ("notes.txt", b"RIFF and more", False),
         ("empty", b"", False),
