@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import SourceError
-from .images.files import is_image
+from .images.files import holds_video, is_image
 
 _CAMERA_DEVICES = "/dev/video"
 _CAMERA_FORMAT = "v4l2"
@@ -82,7 +82,7 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
     if exists and not is_file:
         return _device(path)
     if exists:
-        if is_image(path):
+        if is_image(path) and not holds_video(path):
             return ImageSource((path,), root=path.parent, name=path.stem, single=True)
         # A plain path, even one like `concat:...`, must not be taken for one of FFmpeg's protocols.
         return VideoSource(f"file:{path}", label=str(path), name=path.stem, path=path)

@@ -25,6 +25,13 @@ WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SUFFIXES = (*WRITABLE_SUFFIXES, ".gif", ".avif", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", ".heic", ".heif")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
+_VIDEO_BRANDS = (b"iso", b"mp4", b"avc1", b"M4V", b"qt  ", b"3g", b"dash", b"MSNV", b"XAVC")
+_VIDEO_SIGNATURES = {
+    b"\x1a\x45\xdf\xa3": "Matroska",
+    b"FLV\x01": "FLV",
+    b"\x00\x00\x01\xba": "MPEG",
+    b"\x30\x26\xb2\x75": "WMV",
+}
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _HEAD_BYTES = 18  # up to the size of BMP's second header
 _PNM = re.compile(rb"P[1-7]\s")
@@ -41,16 +48,34 @@ def is_image(path: Path) -> bool:
         return True
     if path.suffix.lower() in MOTION_JPEG_SUFFIXES:
         return False
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return False
+    head = _head(path)
     if head.startswith(_SIGNATURES):
         return True
     if head.startswith(b"BM"):  # as many a text does
         return int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
     return (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS)
+
+
+def holds_video(path: Path) -> bool:
+    """Whether the file starts as a video does, whatever its name says."""
+    return _video_format(_head(path)) is not None
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, which tell formats apart; none if the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def _video_format(head: bytes) -> str | None:
+    if head[4:8] == b"ftyp" and head[8:].startswith(_VIDEO_BRANDS):
+        return "MP4"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
+    return next((name for signature, name in _VIDEO_SIGNATURES.items() if head.startswith(signature)), None)
 
 
 def read_image(path: Path, *, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
@@ -74,6 +99,9 @@ def read_image(path: Path, *, channel_order: ChannelOrder = "rgb") -> NDArray[np
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
     if not data:
         raise SourceError(f"{path}: empty (0 bytes); delete it or fetch it again")
+    video = _video_format(data[:_HEAD_BYTES])
+    if video is not None:
+        raise SourceError(f"{path}: a video ({video}) with the name of a picture; rename it")
     if is_truncated(io.BytesIO(data)):
         raise SourceError(f"{path}: truncated after {len(data):,} bytes; delete it or fetch it again")
 

@@ -72,6 +72,16 @@ def test_any_other_file_is_a_video(tmp_path: Path) -> None:
     assert find_source(str(path)) == VideoSource(f"file:{path}", label=str(path), name="clip", path=path)
 
 
+def test_a_film_with_the_name_of_a_picture_is_a_film_but_not_in_a_folder(folder: Path) -> None:
+    path = folder / "a.jpg"
+    path.write_bytes(b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41")
+
+    assert find_source(str(path)) == VideoSource(f"file:{path}", label=str(path), name="a", path=path)
+    among_pictures = find_source(str(folder))
+    assert isinstance(among_pictures, ImageSource)
+    assert path in among_pictures.files
+
+
 @pytest.mark.parametrize(
     ("url", "label", "name"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,26 @@ def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
         _read(tmp_path, b"shopping list\n" * 50)
     with pytest.raises(SourceError, match=r"cannot be read \(Is a directory\)"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind"),
+    [
+        ("a.mp4", "libx264", "MP4"),
+        ("a.mov", "mpeg4", "MP4"),
+        ("a.webm", "libvpx", "Matroska"),
+        ("a.avi", "mjpeg", "AVI"),
+    ],
+)
+def test_videos_are_called_videos(
+    tmp_path: Path, make_video: Callable[..., Path], name: str, codec: str, kind: str
+) -> None:
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    data = make_video(tmp_path / name, codec=codec, pix_fmt=pix_fmt).read_bytes()
+
+    for part in (data, data[: len(data) // 2]):
+        with pytest.raises(SourceError, match=rf"picture: a video \({kind}\) with the name of a picture; rename it"):
+            _read(tmp_path, part)
 
 
 def test_float_images_are_refused(tmp_path: Path) -> None:
