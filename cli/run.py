@@ -47,10 +47,11 @@ def run(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,  # not a Path, which loses the slash that makes a name a folder's
         typer.Option(
             "--output",
             "-o",
+            metavar="PATH",
             help="File or folder for the result; NAME-SAVE here if not given. Videos are written as .mp4, with --save "
             "classes as a folder of PNGs.",
             show_default=False,
@@ -111,7 +112,7 @@ def run(
         run_archive(
             sources,
             model=model,
-            output=output,
+            output=None if output is None else Path(output),
             save=save,
             opacity=opacity,
             device=device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ with the share of each class (pictures only)."""
 _VIDEO_SUFFIX = ".mp4"
 
 
-def image_outputs(source: ImageSource, output: Path | None, save: Save) -> list[Path]:
+def image_outputs(source: ImageSource, output: str | Path | None, save: Save) -> list[Path]:
     """The result file of each of the source's images, all of them different.
 
     In a folder, results keep the names of their images; colours and classes become PNGs, which lose nothing, and so
@@ -26,8 +27,8 @@ def image_outputs(source: ImageSource, output: Path | None, save: Save) -> list[
 
     Args:
         source: The images.
-        output: A file (for a single image) or a folder. If not given: ``NAME-SAVE`` in the current folder, with the
-            suffix of a single image.
+        output: A file (for a single image) or a folder, which a text that ends in a slash always is. If not given:
+            ``NAME-SAVE`` in the current folder, with the suffix of a single image.
         save: Form of the results.
 
     Raises:
@@ -41,22 +42,23 @@ def image_outputs(source: ImageSource, output: Path | None, save: Save) -> list[
         outputs = [Path(f"{source.name}-{save}{names[0].suffix}")]
     elif source.single and output is not None and _is_file_name(output):
         _require_suffix(output, (".png",) if save == "classes" else WRITABLE_SUFFIXES)
-        outputs = [output]
+        outputs = [Path(output)]
     else:
-        folder = output or Path(f"{source.name}-{save}")
+        folder = Path(f"{source.name}-{save}" if output is None else output)
         if folder.exists() and not folder.is_dir():
-            raise OutputError(f"cannot write into {folder}: it is a file; several images need a folder")
+            need = "give a folder, or a name with a suffix" if source.single else "several images need a folder"
+            raise OutputError(f"cannot write into {folder}: it is a file; {need}")
         outputs = [folder / name for name in names]
     refuse_to_overwrite(source.files, outputs)
     return outputs
 
 
-def video_output(source: VideoSource, output: Path | None, save: Save) -> Path:
+def video_output(source: VideoSource, output: str | Path | None, save: Save) -> Path:
     """The MP4 file of the result, or the folder of its class maps (one PNG per frame).
 
     Args:
         source: The video.
-        output: A file or folder. If not given: ``NAME-SAVE`` in the current folder.
+        output: A file or folder, as for `image_outputs`. If not given: ``NAME-SAVE`` in the current folder.
         save: Form of the result.
 
     Raises:
@@ -66,7 +68,7 @@ def video_output(source: VideoSource, output: Path | None, save: Save) -> Path:
     if save == "report":
         raise OutputError(f"{source.label} is a video; --save report is for pictures, a video takes overlay")
     if save == "classes":
-        folder = output or Path(f"{source.name}-classes")
+        folder = Path(f"{source.name}-classes" if output is None else output)
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"cannot write into {folder}: it is a file; the class maps of a video need a folder")
         if folder.is_dir() and any(folder.iterdir()):
@@ -79,9 +81,9 @@ def video_output(source: VideoSource, output: Path | None, save: Save) -> Path:
         result = Path(f"{source.name}-{save}{_VIDEO_SUFFIX}")
     elif _is_file_name(output):
         _require_suffix(output, (_VIDEO_SUFFIX,))
-        result = output
+        result = Path(output)
     else:
-        result = output / f"{source.name}{_VIDEO_SUFFIX}"
+        result = Path(output) / f"{source.name}{_VIDEO_SUFFIX}"
     if source.path is not None:
         refuse_to_overwrite((source.path,), [result])
     return result
@@ -93,10 +95,12 @@ def _result_name(path: Path, save: Save) -> Path:
     return path if path.suffix.lower() in WRITABLE_SUFFIXES else path.with_name(path.name + ".png")
 
 
-def _is_file_name(output: Path) -> bool:
-    return bool(output.suffix) and not output.is_dir()
+def _is_file_name(output: str | Path) -> bool:
+    if str(output).endswith(("/", os.sep)):  # which a Path would have lost
+        return False
+    return bool(Path(output).suffix) and not Path(output).is_dir()
 
 
-def _require_suffix(output: Path, allowed: tuple[str, ...]) -> None:
-    if output.suffix.lower() not in allowed:
+def _require_suffix(output: str | Path, allowed: tuple[str, ...]) -> None:
+    if Path(output).suffix.lower() not in allowed:
         raise OutputError(f"cannot write {output}: the suffix of this result must be {' or '.join(allowed)}")

@@ -101,6 +101,15 @@ def test_profile_says_how_busy_each_stage_was(fcnrt: RunFcnrt, tiny_model: Path,
     assert any(int(share) > 0 for share in found.groups()[2:])
 
 
+def test_a_slash_at_the_end_means_a_folder(fcnrt: RunFcnrt, tiny_model: Path) -> None:
+    _write_images(Path(), "photo.png")
+
+    done = fcnrt("run", "photo.png", "--model", tiny_model, "-o", "results.v1/")
+
+    assert (done.exit_code, done.out) == (0, "results.v1/photo.png\n")
+    assert _names(Path("results.v1")) == ["photo.png"]
+
+
 def test_one_image(fcnrt: RunFcnrt, tiny_model: Path) -> None:
     _write_images(Path(), "photo.png")
 

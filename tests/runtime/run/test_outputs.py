@@ -37,10 +37,12 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.jpg", "result.png", "overlay", "result.png"),
         ("a.jpg", "out", "overlay", "out/a.jpg"),
         ("a.jpg", "out", "classes", "out/a.png"),
+        ("a.jpg", "out.v1/", "overlay", "out.v1/a.jpg"),
+        ("a.jpg", "out.png/", "overlay", "out.png/a.jpg"),
     ],
 )
 def test_one_image(name: str, output: str | None, save: Save, expected: str) -> None:
-    assert _names(image_outputs(_images(name), Path(output) if output else None, save)) == [expected]
+    assert _names(image_outputs(_images(name), output, save)) == [expected]
 
 
 def test_several_images_keep_their_names() -> None:
@@ -100,6 +102,7 @@ def test_videos() -> None:
     assert video_output(clip, None, "classes") == Path("clip-classes")
     assert video_output(clip, Path("out"), "overlay") == Path("out/clip.mp4")
     assert video_output(clip, Path("x.mp4"), "overlay") == Path("x.mp4")
+    assert video_output(clip, "out.v1/", "overlay") == Path("out.v1/clip.mp4")
     assert video_output(clip, Path("out"), "classes") == Path("out")
 
 
@@ -109,6 +112,8 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     file.write_text("here")
     with pytest.raises(OutputError, match="it is a file; several images need a folder"):
         image_outputs(_images("a.png", "b.png"), file, "overlay")
+    with pytest.raises(OutputError, match="it is a file; give a folder, or a name with a suffix"):
+        image_outputs(_images("a.png"), file, "overlay")
     with pytest.raises(OutputError, match="it is a file; the class maps of a video need a folder"):
         video_output(clip, file, "classes")
     with pytest.raises(OutputError, match="is not empty, and frames of another run would stay among the new ones"):
