@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import glob
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from .errors import SourceError
 from .images.files import holds_video, is_image
@@ -114,10 +114,19 @@ def _stream(url: str) -> VideoSource:
     except ValueError as exc:
         raise SourceError(f"this URL cannot be understood: {exc}") from exc  # it may hold a password
     host = parts.netloc.rpartition("@")[2]
-    name = Path(parts.path).stem or host.partition(":")[0] or "stream"
+    name = _name_in_url(parts.path) or host.partition(":")[0] or "stream"
     return VideoSource(
         url, label=f"{parts.scheme}://{host}{parts.path}", name=name, is_live=parts.scheme in _LIVE_SCHEMES
     )
+
+
+def _name_in_url(path: str) -> str:
+    """The last part of a URL's path without its suffix; decoded, unless that is no name for a file."""
+    name = PurePosixPath(path).name
+    decoded = unquote(name, errors="surrogateescape")  # other encodings than UTF-8 become unprintable
+    if "/" in decoded or decoded.startswith(".") or not decoded.isprintable():
+        decoded = name
+    return PurePosixPath(decoded).stem
 
 
 def _camera(index: int) -> VideoSource:

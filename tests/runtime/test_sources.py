@@ -97,6 +97,24 @@ def test_urls_lose_their_secrets_in_messages(url: str, label: str, name: str) ->
     assert (source.address, source.label, source.name, source.path) == (url, label, name, None)
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/my%20film.mp4", "my film"),
+        ("/films/stra%C3%9Fe.mp4", "straße"),
+        ("/100%.mp4", "100%"),
+        ("/a%2F..%2F..%2Fb.mp4", "a%2F..%2F..%2Fb"),
+        ("/%2E%2E", "%2E%2E"),
+        ("/%2Ehidden.mp4", "%2Ehidden"),
+        ("/a%0Ab%1B.mp4", "a%0Ab%1B"),
+        ("/a%00.mp4", "a%00"),
+        ("/stra%DFe.mp4", "stra%DFe"),
+    ],
+)
+def test_names_in_urls_are_decoded_unless_they_would_lead_elsewhere(path: str, name: str) -> None:
+    assert find_source(f"http://camera{path}").name == name
+
+
 def test_streams_that_do_not_wait_are_told_from_files(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").touch()
 
