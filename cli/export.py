@@ -270,6 +270,8 @@ def _describe(result: ExportResult) -> list[str]:
 
 
 def _describe_quantization(report: QuantizationReport, class_names: Sequence[str]) -> list[str]:
+    from .console import counted
+
     seen = report.classes_seen
     missing = [name for name, found in zip(class_names, seen, strict=True) if not found]
     coverage = f"{seen.sum()} of {len(seen)} classes seen"
@@ -277,20 +279,20 @@ def _describe_quantization(report: QuantizationReport, class_names: Sequence[str
         coverage += f", not {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
     layers = len(report.layers)
     lines = [
-        f"  int8      calibrated on {report.calibrated} frames ({report.source}): {coverage}",
+        f"  int8      calibrated on {counted(report.calibrated, 'frame')} ({report.source}): {coverage}",
         f"            {layers} of {layers + len(report.kept_float)} layers in int8; the first and the scores in fp32",
     ]
     if report.kept_float:
         lines.append(f"            put back to fp32 for accuracy: {', '.join(report.kept_float)}")
     if report.float_miou is None:
         lines.append(
-            f"  accuracy  class maps of {report.validated} frames held out agree with fp32's by an mIoU of "
-            f"{100 - report.loss:.2f} (no labels: the loss itself is not known)"
+            f"  accuracy  class maps of {counted(report.validated, 'frame')} held out agree with fp32's by an mIoU "
+            f"of {100 - report.loss:.2f} (no labels: the loss itself is not known)"
         )
     else:
         lines.append(
-            f"  accuracy  mIoU {report.float_miou - report.loss:.2f} on {report.validated} labelled frames, "
-            f"{report.float_miou:.2f} in fp32"
+            f"  accuracy  mIoU {report.float_miou - report.loss:.2f} on "
+            f"{counted(report.validated, 'labelled frame')}, {report.float_miou:.2f} in fp32"
         )
     return lines
 

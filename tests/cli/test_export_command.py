@@ -77,6 +77,17 @@ def test_half_precision_measures_the_given_pictures(fcnrt, checkpoint: Path, tmp
     assert "no image in this folder (it is empty)" in err
 
 
+def test_int8_says_what_it_saw_and_what_it_costs(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / "pictures" / f"{name}.png"), np.full((40, 40, 3), 200, np.uint8))
+    arguments = ("--checkpoint", checkpoint, "--precision", "int8", "-o", tmp_path / "int8.onnx")
+    code, _, err = fcnrt("export", *arguments, "--calibration", tmp_path / "pictures")
+    assert code == 0
+    assert "  int8      calibrated on 1 frame (pictures): " in err
+    assert "  accuracy  class maps of 1 frame held out agree with fp32's by an mIoU of " in err
+
+
 def test_works_at_another_size(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     code, _, err = fcnrt("export", "--checkpoint", checkpoint, "--infer-size", "48", "-o", path)
