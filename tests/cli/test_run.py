@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.server
+import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -267,7 +270,7 @@ def endless_stream(make_video: MakeVideo, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_being_stopped_keeps_the_frames_so_far(
     tiny_model: Path, endless_stream: str, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
@@ -292,6 +295,55 @@ def test_being_stopped_keeps_the_frames_so_far(
     summary, last = err.splitlines()
     assert last == "interrupted"
     assert summary.startswith(f"  {_frame_count(str(work / 'live-overlay.mp4'))} frames · ")
+    assert _names(work) == ["live-overlay.mp4"]
+
+
+def test_a_terminal_that_is_gone_keeps_the_frames_so_far(tiny_model: Path, endless_stream: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fcnrt", "run", endless_stream, "--model", tiny_model],
+        cwd=work,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    shown = b""
+    while "fps ·".encode() not in shown:  # the bar's rate of frames
+        shown += os.read(ours, 1000)
+    os.close(ours)  # the kernel sends SIGHUP
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGHUP)  # and so does a shell
+
+    assert process.wait(30) == 129
+    assert _frame_count(str(work / "live-overlay.mp4"))
+    assert _names(work) == ["live-overlay.mp4"]
+
+
+def test_nohup_goes_on_when_the_session_ends(tiny_model: Path, endless_stream: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "fcnrt", "run", endless_stream, "--model", tiny_model],
+        cwd=work,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "no audio" not in process.stderr.readline():  # printed when the first frame is there
+        assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 143
     assert _names(work) == ["live-overlay.mp4"]
 
 
