@@ -35,7 +35,10 @@ def test_python_3_10_will_do() -> None:
 
 
 def test_the_base_is_small_and_each_extra_brings_what_its_name_says() -> None:
-    assert _names("") == {"numpy", "opencv-python", "av", "typer", "rich", "typing-extensions"}
-    assert _names("cpu") == {"onnxruntime"}
-    assert _names("gpu") == {"onnxruntime-gpu"}  # never both: they share one module
+    assert _names("") == {"numpy", "typer", "rich", "typing-extensions"}
+    assert _names("media") == {"opencv-python", "av"}
+    assert _names("cpu") == {"fcnrt", "onnxruntime"}
+    assert _names("gpu") == {"fcnrt", "onnxruntime-gpu"}  # never both: they share one module
+    brings_media = {requirement.marker for requirement in REQUIREMENTS if "media" in requirement.extras}
+    assert {str(marker) for marker in brings_media} == {'extra == "cpu"', 'extra == "gpu"'}
     assert {"torch", "torchvision", "onnx", "onnxscript", "safetensors"} <= _names("export")

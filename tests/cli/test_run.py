@@ -270,6 +270,11 @@ def endless_stream(make_video: MakeVideo, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
+def _heed_hangups() -> None:
+    """Tests may run under nohup, and what they start inherits that."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_being_stopped_keeps_the_frames_so_far(
     tiny_model: Path, endless_stream: str, tmp_path: Path, sent: signal.Signals, code: int
@@ -282,6 +287,7 @@ def test_being_stopped_keeps_the_frames_so_far(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_hangups,
     )
     assert process.stderr is not None
     facts = process.stderr.readline()  # printed when the first frame is there
@@ -309,7 +315,7 @@ def test_a_terminal_that_is_gone_keeps_the_frames_so_far(tiny_model: Path, endle
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: (_heed_hangups(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
     )
     os.close(theirs)
     shown = b""
