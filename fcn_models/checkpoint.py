@@ -37,6 +37,7 @@ class Checkpoint:
         preprocessing: Name of the pre-processing the weights were trained with.
         class_names: One name per class.
         palette: One RGB colour (0..255) per class.
+        names_its_classes: Whether names and colours are from the file.
         layout: Layout of the file, in words.
         source: Where the weights came from, in words: the file's name and what is special about it.
         sha256: SHA-256 of the file, hexadecimal.
@@ -56,6 +57,7 @@ class Checkpoint:
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     approximated_align: str | None = None
     assumption: str | None = None
+    names_its_classes: bool = False
 
 
 def load_checkpoint(
@@ -184,6 +186,7 @@ def _load_own(
         notes=metadata.notes,
         approximated_align=None if trained.align == used.align else trained.align,
         assumption=file.choice,
+        names_its_classes=True,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from ..runtime.errors import CheckpointError
+from ..runtime.errors import CheckpointError, OtherNetworkError
 from .checkpoint_file import CAFFE_ORIGIN, CheckpointFile
 from .fcn import FCN, FCNConfig, Variant
 from .fitting import COUNTER_SUFFIX, check_finite, empty, fill, weight_names
@@ -73,10 +73,10 @@ def check_agreement(path: Path, name: str, found: _T, asked: _T | None) -> None:
     """Check that what was asked for is what the file has.
 
     Raises:
-        CheckpointError: If not.
+        OtherNetworkError: If not.
     """
     if asked is not None and asked != found:
-        raise CheckpointError(
+        raise OtherNetworkError(
             f"{path.name} has {name} {found}, but {asked} was asked for. Take another checkpoint, or leave {name} out "
             "if you gave it."
         )

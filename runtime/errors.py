@@ -69,6 +69,10 @@ class CheckpointError(FcnrtError, ValueError):
     """Weights are unreadable, unsafe, of an unknown layout or do not fit the network."""
 
 
+class OtherNetworkError(CheckpointError):
+    """Weights are those of another network than was asked for."""
+
+
 class DownloadError(FcnrtError, OSError):
     """A file could not be downloaded, or its hash is not the published one."""
 

@@ -73,12 +73,14 @@ class Diagnosis:
         tried: How many hypotheses were tried.
         foreign: The two hashes, if the stage says that it was made from another checkpoint than the reference.
         floor_pools: Whether it fails at every size at which a pool has to round, and at no other.
+        only_class: Name of the class that the stage finds in every pixel; None if it finds several.
     """
 
     best: Finding | None
     tried: int
     foreign: tuple[str, str] | None = None
     floor_pools: bool = False
+    only_class: str | None = None
 
     def __str__(self) -> str:
         if self.floor_pools:
@@ -94,9 +96,17 @@ class Diagnosis:
             )
         if self.best is None:
             return "unexplained: no frame that differs could be examined"
+        if self.best.explains and self.only_class is not None:
+            return (
+                f"looks like: {self.best}; but every pixel is {self.only_class}, and a dead layer or a wrong bias does "
+                "the same"
+            )
         if self.best.explains:
             return f"looks like: {self.best}"
-        return f"unexplained by any of {self.tried} known mistakes; the nearest is: {self.best}"
+        unexplained = f"unexplained by any of {self.tried} known mistakes"
+        if self.best.faults < self.best.faults_before:
+            return f"{unexplained}; the nearest is: {self.best}"
+        return f"{unexplained}, none of which comes nearer to it"
 
 
 def diagnose(reference: Reference, hop: Hop) -> Diagnosis:
@@ -114,9 +124,10 @@ def diagnose(reference: Reference, hop: Hop) -> Diagnosis:
         return Diagnosis(best=None, tried=0, foreign=foreign, floor_pools=_fails_where_pools_round(reference, hop))
     best, tried = _best(trial, _known_mistakes(reference, hop), evidence)
     if not best.explains:
-        searched, more = _best(trial, _searched_mistakes(trial, reference, evidence[0]), evidence)
-        best, tried = min(best, searched, key=_remaining), tried + more
-    return Diagnosis(best=best, tried=tried, foreign=foreign)
+        searched = list(_searched_mistakes(trial, reference, evidence[0]))
+        tried += len(searched)
+        best = min((best, *(trial(hypothesis, evidence) for hypothesis in searched)), key=_remaining)
+    return Diagnosis(best=best, tried=tried, foreign=foreign, only_class=_only_class(reference, hop.evidence))
 
 
 class _Trial:
@@ -164,6 +175,13 @@ def _chosen(evidence: Iterable[Evidence]) -> list[Evidence]:
     ranked = sorted(evidence, key=lambda item: (item.frame[..., 0].size > _SMALL, -item.frame[..., 0].size))
     usable = [item for item in ranked if min(item.frame.shape[:2]) >= _LEAST_SIDE] or ranked
     return usable[:_CONFIRMED_ON]
+
+
+def _only_class(reference: Reference, evidence: Iterable[Evidence]) -> str | None:
+    """The class that is all there is in the class maps: such maps tell little of what is wrong."""
+    found = {int(index) for item in evidence for index in np.unique(item.class_map)}
+    names = reference.checkpoint.class_names
+    return names[min(found)] if len(found) == 1 and min(found) < len(names) else None
 
 
 def _fails_where_pools_round(reference: Reference, hop: Hop) -> bool:
@@ -229,8 +247,11 @@ def _searched_mistakes(trial: _Trial, reference: Reference, item: Evidence) -> I
 
     together = _descend(lambda x: remaining(with_mean((x[0],) * 3)), (0.0,), step=32.0, smallest=2.0)
     apart = _descend(lambda x: remaining(with_mean(x)), together * 3, step=8.0, smallest=0.5)
-    yield with_mean(apart)
-    yield with_scale(_descend(lambda x: remaining(with_scale(x)), (0.0,), step=4.0, smallest=1 / 32))
+    if any(apart):
+        yield with_mean(apart)
+    log2 = _descend(lambda x: remaining(with_scale(x)), (0.0,), step=4.0, smallest=1 / 32)
+    if any(log2):
+        yield with_scale(log2)
 
 
 def _descend(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from fcnrt.benchmarks.random_network import random_checkpoint
@@ -20,7 +22,7 @@ from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import OutputError
 from fcnrt.runtime.segmenter import Segmenter
-from fcnrt.runtime.spec import ImageSize
+from fcnrt.runtime.spec import METADATA_KEY, ImageSize
 
 
 def write_checkpoint(path: Path, classes: int, seed: int) -> Path:
@@ -207,7 +209,45 @@ def test_another_network(fcnrt, sound: Path, tmp_path: Path) -> None:
     five = write_checkpoint(tmp_path / "five.safetensors", classes=5, seed=0)
     code, _, err = fcnrt("verify", sound, "--reference", five)
     assert code == 1
-    assert "five.safetensors has num_classes 5, but 4 was asked for" in err
+    assert err == (
+        "error: five.safetensors is another network than the model, which is a fcn16s of 4 classes; give the "
+        "checkpoint that the model was exported from\n"
+    )
+
+
+def test_classes_in_another_order(fcnrt, sound: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """The class maps are equal, and a car is called a road."""
+    graph, other = onnx.load(sound), tmp_path / "other.onnx"
+    entry = next(entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
+    spec = json.loads(entry.value)
+    spec["class_names"][1], spec["class_names"][3] = spec["class_names"][3], spec["class_names"][1]
+    entry.value = json.dumps(spec)
+    onnx.save(graph, other)
+    code, _, err = fcnrt("verify", other, "--reference", checkpoint)
+    assert code == 1
+    assert err == (
+        "error: the model has the classes of the checkpoint in another order: class 1 is class 3 in the model and "
+        "class 1 in the checkpoint; export it again\n"
+    )
+    spec["class_names"] = ["sky", "road", "car", "tree"]  # given at the export, perhaps
+    entry.value = json.dumps(spec)
+    onnx.save(graph, other)
+    assert fcnrt("verify", other, "--reference", checkpoint, "--html", tmp_path / "v.html").exit_code == 0
+
+
+def test_names_are_the_models_where_the_checkpoint_has_none(fcnrt, checkpoint: Path, tmp_path: Path) -> None:
+    nameless, names, path = tmp_path / "nameless.pth", tmp_path / "names.txt", tmp_path / "named.onnx"
+    torch.save(load_checkpoint(checkpoint).model.state_dict(), nameless)
+    names.write_text("sky\nroad\ncar\ntree\n")
+    assert fcnrt("export", "--checkpoint", nameless, "--classes", names, "-o", path).exit_code == 0
+    graph = onnx.load(path)
+    for tensor in graph.graph.initializer:
+        if tensor.name in ("score_fr.weight", "score_pool4.weight"):  # the biases are zero
+            values = numpy_helper.to_array(tensor)[[0, 2, 1, 3]]
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+    onnx.save(graph, path)
+    _, out, _ = fcnrt("verify", path, "--reference", nameless)
+    assert "looks like: class scores permuted: road and car exchanged" in out
 
 
 def test_a_reference_is_needed_for_data(fcnrt, sound: Path, pictures: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fcnrt.benchmarks.random_network import random_checkpoint
-from fcnrt.benchmarks.verify.diagnosis import Diagnosis, diagnose
+from fcnrt.benchmarks.verify.diagnosis import Diagnosis, Finding, diagnose
 from fcnrt.benchmarks.verify.parity import Parity, ParityFrame, Stage, check_parity
 from fcnrt.benchmarks.verify.reference import Reference
 from fcnrt.benchmarks.verify.verification import verify_deployment
@@ -42,6 +42,7 @@ from .planted_faults import (
     nodes,
     permute_classes,
     permute_one_layer,
+    raise_one_score,
     scale_by_a_third_more,
     shift_mean,
     skip_crop_off_by_one,
@@ -110,6 +111,27 @@ def test_planted_in_the_exported_file(
     assert parity.broken is not None
     assert parity.broken.name == "PyTorch -> fp32 graph"
     assert str(diagnosis).startswith(blamed)
+
+
+def test_one_class_everywhere_proves_no_mistake(verify: Callable[[PlantIn], tuple[Parity, Diagnosis]]) -> None:
+    """Many mistakes end like this; what is named is not the only explanation."""
+    parity, diagnosis = verify(raise_one_score)
+    assert parity.broken is not None
+    assert diagnosis.only_class is not None
+    explaining = Finding("scale off", "with that scale", equal=1.0, equal_before=0.5, faults=0.0, faults_before=0.5)
+    assert str(dataclasses.replace(diagnosis, best=explaining)) == (
+        "looks like: scale off (100 % of pixels equal with that scale, 50 % without); but every pixel is "
+        f"{diagnosis.only_class}, and a dead layer or a wrong bias does the same"
+    )
+
+
+def test_nothing_is_near_if_nothing_comes_nearer() -> None:
+    found = Finding("mean off", "with that mean", equal=0.97, equal_before=0.98, faults=0.02, faults_before=0.02)
+    assert str(Diagnosis(best=found, tried=7)) == (
+        "unexplained by any of 7 known mistakes, none of which comes nearer to it"
+    )
+    nearer = dataclasses.replace(found, faults=0.01)
+    assert str(Diagnosis(best=nearer, tried=7)).startswith("unexplained by any of 7 known mistakes; the nearest is: ")
 
 
 def test_nearest_where_networks_interpolate_to_a_size(tmp_path: Path) -> None:
