@@ -203,8 +203,8 @@ def _at_once_scales(path: Path, file: CheckpointFile, variant: str | None) -> Ma
     if is_fcn8s and variant is None and file.arch is None and file.origin != CAFFE_ORIGIN:
         raise CheckpointError(
             f"{path.name} does not tell whether it is an FCN8s or an FCN8sAtOnce: both have the same tensors, and the "
-            f"scales of an at-once net's skips are not among them. Give the variant, fcn8s or {_AT_ONCE}; fcnrt "
-            "convert writes it into the file."
+            f"scales of an at-once net's skips are not among them. Give the variant, fcn8s or {_AT_ONCE}, or write "
+            f"it into a file: fcnrt convert {path.name} --variant fcn8s -o {path.stem}.safetensors"
         )
     return {}
 

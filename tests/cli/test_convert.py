@@ -73,14 +73,14 @@ def test_info_says_how_a_checkpoint_will_be_understood(fcnrt, foreign: Path) -> 
 def test_info_asks_where_a_checkpoint_is_ambiguous(fcnrt, foreign: Path) -> None:
     code, out, err = fcnrt("info", foreign)
     assert (code, out) == (1, "")
-    assert "Give the variant, fcn8s or fcn8s_atonce;" in err
+    assert "Give the variant, fcn8s or fcn8s_atonce, or" in err
 
 
 def test_what_was_asked_once_is_in_the_converted_file(fcnrt, foreign: Path, tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
     code, out, err = fcnrt("convert", foreign, "-o", output)
     assert (code, out) == (1, "")
-    assert "Give the variant, fcn8s or fcn8s_atonce; fcnrt convert writes it into the file." in err
+    assert "Give the variant, fcn8s or fcn8s_atonce, or write it into a file: fcnrt convert " in err
     assert not output.exists()
     assert fcnrt("convert", foreign, "-o", output, "--variant", "fcn8s")[0] == 0
     assert fcnrt("convert", output, "-o", tmp_path / "again.safetensors")[0] == 0

@@ -286,7 +286,7 @@ def test_where_nothing_but_the_name_tells_it_is_asked_and_not_guessed(port_of_ca
         np.savez(path, **chainer_arrays(original))
     else:
         torch.save(original.state_dict(), path)
-    with pytest.raises(CheckpointError, match=rf"^{name} does not tell .* Give the variant, fcn8s or fcn8s_atonce;"):
+    with pytest.raises(CheckpointError, match=rf"^{name} does not tell .* Give the variant, fcn8s or fcn8s_atonce, or"):
         load_checkpoint(path)
     check_logits(path, original, 33, 47, variant="fcn8s")
 
