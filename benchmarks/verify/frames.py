@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...datasets.synthetic import render_scene
-from ...datasets.voc import VocSegmentation
+from ...datasets.voc import VocSegmentation, find_voc
 from ...export.sample_frames import sample_frame
 from ...fcn_models.voc import VOC_CLASSES
-from ...runtime.errors import DatasetError, SourceError
+from ...runtime.errors import SourceError
 from ...runtime.images.files import read_image
 from ...runtime.sources import ImageSource, find_source
 from ...runtime.spec import ImageSize
@@ -65,14 +65,8 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
         DatasetError: If the data set is damaged.
         SourceError: If there is no picture, or one cannot be read.
     """
-    try:
-        pictures: VocSegmentation | None = VocSegmentation(Path(data), "val", num_classes=num_classes)
-    except DatasetError:
-        if (Path(data) / "ImageSets").is_dir():
-            raise
-        pictures = None
-    if pictures is not None:
-        for picture in pictures[:limit]:
+    if find_voc(Path(data)) is not None:
+        for picture in VocSegmentation(Path(data), "val", num_classes=num_classes)[:limit]:
             # A copy, because the reader's arrays are read-only, which PyTorch warns of.
             yield ParityFrame(picture.name, picture.image.copy(), picture.label)
         return

@@ -120,6 +120,15 @@ def test_data_that_cannot_be_used(tmp_path: Path, voc: Path) -> None:
             next(data_frames(str(nothing), 21))
 
 
+def test_a_damaged_data_set_is_no_folder_of_pictures_wherever_its_archive_left_it(tmp_path: Path) -> None:
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    write_voc(root, count=2, seed=0, size=ImageSize(64, 96), val_fraction=0.5)
+    for label in (root / "SegmentationClass").iterdir():
+        label.unlink()
+    with pytest.raises(DatasetError, match=r"\.png is missing, but val\.txt lists"):
+        next(data_frames(str(tmp_path), 21))
+
+
 @pytest.fixture
 def engine(half: Path, tmp_path: Path) -> Path:
     """An engine that nothing can run, built from `half`."""
