@@ -72,8 +72,9 @@ def bench(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="VOC_DIR",
-            help="PASCAL VOC data set to measure accuracy on; drawn scenes if not given.",
+            metavar="DIR",
+            help="Folder of labelled pictures, as for fcnrt evaluate, to measure accuracy on; drawn scenes if not "
+            "given.",
             show_default=False,
         ),
     ] = None,

@@ -31,8 +31,8 @@ def verify(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Pictures to compare on, or a data set in VOC's folders, whose labels are then used too; drawn "
-            "scenes if not given.",
+            help="Pictures to compare on, or a folder of labelled pictures as for fcnrt evaluate, whose labels are "
+            "then used too; drawn scenes if not given.",
             show_default=False,
         ),
     ] = None,

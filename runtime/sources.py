@@ -144,12 +144,14 @@ def _camera(index: int) -> VideoSource:
 
 def _folder(folder: Path, images_needed: bool) -> ImageSource:
     try:
-        files = sorted(path for path in folder.iterdir() if _is_file(path) and not path.name.startswith("."))
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        files = sorted(path for path in entries if _is_file(path))
+        folders = any(path.is_dir() for path in entries)
     except OSError as exc:
         raise SourceError(f"{folder}: cannot be read ({exc.strerror})") from exc
     images = tuple(path for path in files if is_image(path))
     if not images and (images_needed or not files):
-        others = _files(len(files)) if files else "it is empty"
+        others = _files(len(files)) if files else "only folders in it" if folders else "it is empty"
         raise SourceError(f"{folder}: no image in this folder ({others})")
     skipped = tuple(path for path in files if path not in set(images))
     return ImageSource(images, root=folder, name=folder.resolve().name, skipped=skipped)

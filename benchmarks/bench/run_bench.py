@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...datasets.data_folder import open_data
 from ...datasets.labeled_image import LabeledImage
 from ...datasets.synthetic import render_scene
-from ...datasets.voc import VocSegmentation
 from ...fcn_models.voc import VOC_CLASSES, VOC_VOID
 from ...runtime.errors import InferenceError
 from ...runtime.images.files import write_image
@@ -64,7 +64,7 @@ class BenchSettings:
         batches: Numbers of frames in a call, each measured at every size.
         backends: Libraries; all that work here if empty.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: every kind of device that works here.
-        data: PASCAL VOC folder to measure the accuracy on; synthetic scenes if None.
+        data: Labelled data set whose split ``val`` the accuracy is measured on; synthetic scenes if None.
         scenes: Pictures to measure the accuracy on.
         rounds: Measured calls in each scope, `ROUNDS_PER_PASS` for each pass from file to file; as many as half a
             minute allows if None.
@@ -277,7 +277,7 @@ def _series(
 def _pictures(spec: ModelSpec, settings: BenchSettings) -> tuple[Iterable[LabeledImage], str, bool]:
     """Pictures to measure the accuracy on, in words what they are, and whether their labels are the network's."""
     if settings.data is not None:
-        data = VocSegmentation(settings.data, "val", num_classes=spec.num_classes)
+        data = open_data(settings.data).open("val", num_classes=spec.num_classes)
         count = min(settings.scenes, len(data))
         return data[:count], f"{count:,} of {len(data):,} pictures of {settings.data.name}, split val", True
     scenes = (render_scene(HELD_OUT_SEED, index, settings.scene_size) for index in range(settings.scenes))

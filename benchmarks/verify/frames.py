@@ -6,11 +6,11 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ...datasets.data_folder import open_data
 from ...datasets.synthetic import render_scene
-from ...datasets.voc import VocSegmentation, find_voc
 from ...export.sample_frames import sample_frame
 from ...fcn_models.voc import VOC_CLASSES
-from ...runtime.errors import SourceError
+from ...runtime.errors import DatasetError, SourceError
 from ...runtime.images.files import read_image
 from ...runtime.sources import ImageSource, find_source
 from ...runtime.spec import ImageSize
@@ -26,7 +26,7 @@ _SCENES = 16
 _SCENE_SIZE = ImageSize(256, 256)
 _SCENE_SEED = 11
 
-_EXPECTED = "give a picture, a folder of pictures, a quoted glob pattern or a data set in VOC's folders"
+_EXPECTED = "give a picture, a folder of pictures, a quoted glob pattern or a folder of labelled pictures"
 
 
 def labelled_scenes(class_names: Sequence[str]) -> Iterator[ParityFrame]:
@@ -56,8 +56,8 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
     """The user's pictures.
 
     Args:
-        data: A data set in PASCAL VOC's folders, of which the split ``val`` is taken with its labels; or a picture, a
-            folder of pictures or a glob pattern.
+        data: A labelled data set, of which the split ``val`` is taken with its labels; or a picture, a folder of
+            pictures or a glob pattern.
         num_classes: Number of the network's classes.
         limit: How many pictures to take at most, the first ones; all if None.
 
@@ -65,8 +65,12 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
         DatasetError: If the data set is damaged.
         SourceError: If there is no picture, or one cannot be read.
     """
-    if find_voc(Path(data)) is not None:
-        for picture in VocSegmentation(Path(data), "val", num_classes=num_classes)[:limit]:
+    try:
+        labelled = open_data(Path(data))
+    except DatasetError:  # none of the known layouts; a damaged one is found out below
+        labelled = None
+    if labelled is not None:
+        for picture in labelled.open("val", num_classes=num_classes)[:limit]:
             # A copy, because the reader's arrays are read-only, which PyTorch warns of.
             yield ParityFrame(picture.name, picture.image.copy(), picture.label)
         return

@@ -163,6 +163,7 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> Non
 def test_nothing_there(tmp_path: Path, folder: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
+    (tmp_path / "albums" / "2012").mkdir(parents=True)
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "a.txt").write_text("text")
@@ -170,6 +171,7 @@ def test_nothing_there(tmp_path: Path, folder: Path) -> None:
     for text, message in [
         (str(tmp_path / "gone.mp4"), r"gone\.mp4: no such file or folder; give an image, a folder"),
         (str(empty), r"empty: no image in this folder \(it is empty\)"),
+        (str(tmp_path / "albums"), r"albums: no image in this folder \(only folders in it\)"),
         (str(notes), r"notes: no image in this folder \(1 other file\)"),
         (f"{empty}/*.jpg", r"\*\.jpg: no image matches this pattern \(nothing matches\)"),
         (f"{folder}/*.txt", r"\(only 1 other file; run videos one at a time\)"),

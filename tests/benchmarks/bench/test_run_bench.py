@@ -155,11 +155,21 @@ def test_labels_of_a_data_set_are_used(settings: BenchSettings, tmp_path: Path) 
     assert found.accuracy_of(FCNRT).pixels == 2 * 40 * 56 + 48 * 64
 
 
+def test_data_may_have_any_layout_that_evaluate_takes(settings: BenchSettings, tmp_path: Path) -> None:
+    write_voc(tmp_path, count=10, seed=5, size=ImageSize(40, 56))
+    (tmp_path / "ImageSets").rename(tmp_path / "lists")
+    (tmp_path / "JPEGImages").rename(tmp_path / "images")
+    (tmp_path / "SegmentationClass").rename(tmp_path / "masks")
+    found = run_bench(dataclasses.replace(settings, data=tmp_path), probe=no_probe)
+    assert found.pictures == f"2 of 2 pictures of {tmp_path.name}, split val"
+    assert np.sum(found.accuracy_of(FCNRT).counts) > 0.8 * 2 * 40 * 56  # void borders are not counted
+
+
 def test_a_folder_that_is_no_data_set_is_refused_at_once(settings: BenchSettings, tmp_path: Path) -> None:
     def never(recipe: Recipe, size: ImageSize, batch: int) -> Probe:
         raise AssertionError
 
-    with pytest.raises(DatasetError, match="is not a PASCAL VOC data set"):
+    with pytest.raises(DatasetError, match="is no data set of a known layout: PASCAL VOC"):
         run_bench(dataclasses.replace(settings, data=tmp_path), probe=never)
 
 

@@ -106,6 +106,20 @@ def test_pictures(tmp_path: Path) -> None:
     assert [frame.name for frame in data_frames(str(tmp_path / "b.png"), 21)] == ["b.png"]
 
 
+def test_labelled_data_may_have_any_layout_that_evaluate_takes(tmp_path: Path) -> None:
+    for folder, value in (("images", 9), ("masks", 2)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.full((4, 5), value, np.uint8))
+    (tmp_path / "val.txt").write_text("b\n")
+    (frame,) = data_frames(str(tmp_path), 3)
+    assert frame.name == "b"
+    assert frame.label is not None
+    assert frame.label.tolist() == [[2] * 5] * 4
+    with pytest.raises(DatasetError, match=r"b\.png holds label 2; labels are 0 to 1"):
+        next(data_frames(str(tmp_path), 2))
+
+
 def test_data_that_cannot_be_used(tmp_path: Path, voc: Path) -> None:
     with pytest.raises(SourceError, match="no image in this folder"):
         next(data_frames(str(tmp_path), 21))
