@@ -43,5 +43,11 @@ def count_labels(
             f"label {num_classes + int(foreign[0])} is there; the {num_classes} classes are 0 to {num_classes - 1}"
         )
     if not total[:num_classes].any():
-        raise DatasetError(f"no pixel of {len(pictures)} pictures is labelled: all of them are void ({VOC_VOID})")
+        raise nothing_labelled(len(pictures))
     return total[:num_classes]
+
+
+def nothing_labelled(pictures: int) -> DatasetError:
+    """The error to raise if all pixels of so many pictures are void."""
+    plural = "" if pictures == 1 else "s"
+    return DatasetError(f"no pixel of {pictures:,} picture{plural} is labelled: all of them are void ({VOC_VOID})")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...datasets.confusion import ConfusionMatrix
 from ...datasets.labeled_image import LabeledImage
+from ...datasets.survey import nothing_labelled
 from ...runtime.atomic import write_text
 from ...runtime.segmenter import Segmenter
 from ..bench.tables import Table
@@ -116,13 +117,18 @@ def evaluate(
         on_picture: Called after each.
 
     Raises:
-        DatasetError: If a picture or a label cannot be read, or holds labels that are no classes of the network.
+        DatasetError: If a picture or a label cannot be read, or holds labels that are no classes of the network; or if
+            nothing is labelled but void.
         InferenceError: If the network fails.
     """
     confusion = ConfusionMatrix(segmenter.spec.num_classes)
+    count = 0
     for picture in pictures:
         confusion.update(picture.label, segmenter(_frame(picture.image, segmenter)))
+        count += 1
         on_picture()
+    if not confusion.counts.any():
+        raise nothing_labelled(count)
     return confusion
 
 

@@ -141,6 +141,20 @@ def test_labels_that_are_no_classes_are_named(fcnrt, tiny_model: Path, tmp_path:
     assert "9" in err
 
 
+def test_labels_that_are_all_void_are_refused_before_anything_is_written(
+    fcnrt, tiny_model: Path, tmp_path: Path
+) -> None:
+    _write_data(tmp_path / "data")
+    for mask in (tmp_path / "data" / "masks").iterdir():
+        with Image.open(mask) as label:
+            void = Image.new("L", label.size, 255)
+        void.save(mask)
+    output = tmp_path / "a.json"
+    code, out, err = fcnrt("evaluate", tiny_model, "--data", tmp_path / "data", "--json", output)
+    assert (code, out, output.exists()) == (1, "", False)
+    assert err == "error: no pixel of 1 picture is labelled: all of them are void (255)\n"
+
+
 def test_a_model_needs_no_checkpoint_options(fcnrt, tiny_model: Path, tmp_path: Path) -> None:
     code, _, err = fcnrt("evaluate", tiny_model, "--data", tmp_path, "--align", "same")
     assert code == 2

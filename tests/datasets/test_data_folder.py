@@ -210,7 +210,7 @@ def test_labels_are_counted() -> None:
     assert len(seen) == 2
     with pytest.raises(DatasetError, match="label 2 is there; the 2 classes are 0 to 1"):
         count_labels(pictures, 2)
-    with pytest.raises(DatasetError, match="no pixel of 1 pictures is labelled: all of them are void"):
+    with pytest.raises(DatasetError, match="no pixel of 1 picture is labelled: all of them are void"):
         count_labels([LabeledImage(pictures[0].image, np.full_like(LABEL, 255), "a")], 4)
 
 
