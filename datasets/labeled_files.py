@@ -111,7 +111,7 @@ def read_names(path: Path) -> list[str]:
         DatasetError: If it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark before the first name
     except (OSError, UnicodeDecodeError) as exc:
         raise DatasetError(f"cannot read {path}: {exc}") from exc
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -96,6 +96,12 @@ def test_splits_by_lists(tmp_path: Path) -> None:
         names(tmp_path, "val")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    (tmp_path / "val.txt").write_text("a\n", encoding="utf-8-sig")
+    assert names(tmp_path, "val") == ["a"]
+
+
 def test_without_lists_a_fifth_is_held_out_and_stays_the_same(tmp_path: Path) -> None:
     for index in range(20):
         write_pair(tmp_path, f"picture{index:02}")
