@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+_LABEL_WIDTH = 12  # the same for all cards whose labels it is enough for
+
 
 @dataclass(frozen=True)
 class Card:
@@ -53,10 +55,16 @@ def class_count(count: int, *, sigmoid: bool) -> str:
     return f"{count}, told apart by one logit: class 1 above zero" if sigmoid else str(count)
 
 
+def _label_width(card: Card) -> int:
+    """Columns that the labels take, with the gap after them; a checkpoint's notes have labels of any length."""
+    return max([_LABEL_WIDTH, *(len(label) + 2 for label, _ in card.rows)])
+
+
 def _print_plain(card: Card) -> None:
+    width = _label_width(card)
     typer.echo(f"{card.name} · {card.title}")
     for label, value in card.rows:
-        typer.echo(f"  {label:<12}{value}")
+        typer.echo(f"  {label:<{width}}{value}")
     for index, (name, color) in enumerate(zip(card.class_names, card.palette, strict=True)):
         typer.echo(f"  {index:>5}  #{bytes(color).hex()}  {name}")
 
@@ -66,9 +74,10 @@ def _print_rich(console: Console, card: Card) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    width = _label_width(card)
     console.print(Text.assemble((card.name, "bold"), f" · {card.title}"))
     for label, value in card.rows:
-        console.print(Text.assemble("  ", (f"{label:<12}", "dim"), value))
+        console.print(Text.assemble("  ", (f"{label:<{width}}", "dim"), value))
     swatches = [
         Text.assemble((f"{index:>3} ", "dim"), ("██", f"#{bytes(color).hex()}"), f" {name}")
         for index, (name, color) in enumerate(zip(card.class_names, card.palette, strict=True))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,21 @@ def test_info_says_how_a_checkpoint_will_be_understood(fcnrt, foreign: Path) -> 
     assert code == 0
     values = json.loads(out)
     assert (values["variant"], values["align"], values["preprocessing"]) == ("fcn8s_atonce", "caffe", "caffe_bgr")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_info_keeps_long_labels_of_a_converted_file_apart(
+    fcnrt, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    output = tmp_path / "out.safetensors"
+    assert fcnrt("convert", foreign, "-o", output, "--variant", "fcn8s").exit_code == 0
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    code, out, _ = fcnrt("info", output)
+    assert code == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+    assert f"  source_sha256  {hashlib.sha256(foreign.read_bytes()).hexdigest()}" in lines
+    assert "  alignment      caffe (padded by 100, crops of the released nets)" in lines
 
 
 def test_info_asks_where_a_checkpoint_is_ambiguous(fcnrt, foreign: Path) -> None:
