@@ -12,6 +12,7 @@ from .checkpoint_metadata import Palette
 from .voc import voc_palette
 
 _LINE = re.compile(r"(?P<name>.*?\S)(?:\s+#(?P<color>[0-9a-fA-F]{6}))?")
+_MEANT_AS_COLOR = re.compile(r"(?<!\S)#\S*|#[0-9a-fA-F]{6}(?!\S)")
 _MOST_CLASSES = 256
 
 
@@ -24,7 +25,8 @@ def read_class_file(path: Path, *, palette: Palette | None = None) -> tuple[tupl
         palette: Colours of the classes that the file gives none; those of PASCAL VOC if left out.
 
     Raises:
-        CheckpointError: If the file cannot be read, a line is empty, a name is there twice, or there are too many.
+        CheckpointError: If the file cannot be read, a line is empty, a colour is mistyped, a name is there twice, or
+            there are too many.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
@@ -40,6 +42,12 @@ def read_class_file(path: Path, *, palette: Palette | None = None) -> tuple[tupl
         match = _LINE.fullmatch(line.strip())
         if match is None:
             raise CheckpointError(f"{path}: line {index + 1} is empty; write one class per line: NAME or NAME #rrggbb")
+        mistyped = _MEANT_AS_COLOR.search(match["name"])
+        if mistyped is not None:
+            raise CheckpointError(
+                f"{path}: line {index + 1}: {mistyped[0]!r} is no colour at the end, after a name and a space; write "
+                "NAME or NAME #rrggbb"
+            )
         if match["name"] in names:
             raise CheckpointError(f"{path}: {match['name']!r} is there twice, in line {index + 1} again")
         names.append(match["name"])

@@ -25,9 +25,9 @@ def checkpoint() -> Checkpoint:
 
 def test_names_and_some_colours(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
-    path.write_text("\ufeffbackground\n  traffic light  #FFa003 \nMülleimer\n\n", encoding="utf-8")
+    path.write_text("\ufeffbackground\n  traffic light  #FFa003 \nC#-Müll\n\n", encoding="utf-8")
     named = with_classes(checkpoint, path)
-    assert named.class_names == ("background", "traffic light", "Mülleimer")
+    assert named.class_names == ("background", "traffic light", "C#-Müll")
     assert named.palette == ((0, 0, 0), (255, 160, 3), (0, 128, 0))
     assert named.source == checkpoint.source
 
@@ -40,6 +40,11 @@ def test_names_and_some_colours(checkpoint: Checkpoint, tmp_path: Path) -> None:
         (b"", "names 0 classes"),
         (b"a\n\nc\n", "line 2 is empty; write one class per line: NAME or NAME #rrggbb"),
         (b"a\nb\na\n", "'a' is there twice, in line 3 again"),
+        (b"a\nb #ff\nc\n", "line 2: '#ff' is no colour at the end, .* write NAME or NAME #rrggbb"),
+        (b"a\nb\nc #00ff00 x\n", "line 3: '#00ff00' is no colour at the end"),
+        (b"a #00ff0g\nb\nc\n", "line 1: '#00ff0g' is no colour"),
+        (b"a\nb#00ff00\nc\n", "line 2: '#00ff00' is no colour at the end, after a name and a space"),
+        (b"a\n#00ff00\nc\n", "line 2: '#00ff00' is no colour at the end, after a name"),
         (b"\xff\xfe\x00", "is not a text file"),
     ],
 )
