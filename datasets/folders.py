@@ -38,11 +38,13 @@ def paired_folders(root: Path, split: str, *, num_classes: int) -> LabeledFiles:
         num_classes: Labels must be below it, or 255 (void).
 
     Raises:
-        DatasetError: If a picture has no mask, or the split is empty. Also on access, as in `LabeledFiles`.
+        DatasetError: If a picture has no mask, the split is empty, or its list is wrong. Also on access, as in
+            `LabeledFiles`.
     """
     folder = _folder_of(root, split)
     files = _pictures(folder / IMAGES)
-    pairs = [FilePair(path.stem, path, folder / MASKS / f"{path.stem}.png") for path in files]
+    masks = _masks(folder / MASKS)
+    pairs = [FilePair(path.stem, path, masks.get(path.stem, folder / MASKS / f"{path.stem}.png")) for path in files]
     return _part(root, folder, pairs, split, num_classes=num_classes, matte=False)
 
 
@@ -55,7 +57,8 @@ def portrait_folder(root: Path, split: str, *, num_classes: int) -> LabeledFiles
         num_classes: Number of classes; 2, unless others are to be added.
 
     Raises:
-        DatasetError: If a picture has no matte, or the split is empty. Also on access, as in `LabeledFiles`.
+        DatasetError: If a picture has no matte, the split is empty, or its list is wrong. Also on access, as in
+            `LabeledFiles`.
     """
     folder = _folder_of(root, split)
     files = [path for path in _pictures(folder) if not path.name.endswith(MATTE_SUFFIX)]
@@ -81,6 +84,11 @@ def _pictures(folder: Path) -> list[Path]:
     return pictures
 
 
+def _masks(folder: Path) -> dict[str, Path]:
+    """The PNG files by their names without suffix, which may be in capitals as those of pictures may."""
+    return {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() == ".png"}
+
+
 def _part(
     root: Path, folder: Path, pairs: Sequence[FilePair], split: str, *, num_classes: int, matte: bool
 ) -> LabeledFiles:
@@ -96,8 +104,10 @@ def _part(
                 f"{listed} lists {missing[0]}, but {folder} has no such picture; write names without suffix"
             )
         pairs = [known[name] for name in names]
-    elif folder == root:
-        pairs = _by_name(folder, pairs, split)
+    else:
+        if folder == root:
+            pairs = _by_name(folder, pairs, split)
+        _require_labels(pairs)
     return LabeledFiles(
         pairs,
         num_classes=num_classes,
@@ -105,6 +115,13 @@ def _part(
         read_label=read_matte if matte else read_index_label,
         upright=True,  # photos from phones; annotation tools and fcnrt run show them upright
     )
+
+
+def _require_labels(pairs: Sequence[FilePair]) -> None:
+    """Refuse pictures without label where no list names them."""
+    for pair in pairs:
+        if not pair.label.is_file():
+            raise DatasetError(f"{pair.label} is missing, the label of {pair.image}; add it or remove the picture")
 
 
 def _by_name(folder: Path, pairs: Sequence[FilePair], split: str) -> list[FilePair]:

@@ -108,10 +108,17 @@ def read_names(path: Path) -> list[str]:
     """The names in a text file, one per line; empty lines do not count.
 
     Raises:
-        DatasetError: If it cannot be read.
+        DatasetError: If it cannot be read, or names something twice, which would count twice.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark before the first name
     except (OSError, UnicodeDecodeError) as exc:
         raise DatasetError(f"cannot read {path}: {exc}") from exc
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    names: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.strip()
+        if name in names:
+            raise DatasetError(f"{path} lists {name} twice, in lines {names[name]} and {number}; delete one of them")
+        if name:
+            names[name] = number
+    return list(names)

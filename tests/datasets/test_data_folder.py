@@ -102,6 +102,34 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     assert names(tmp_path, "val") == ["a"]
 
 
+def test_a_name_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        write_pair(tmp_path, name)
+    (tmp_path / "val.txt").write_text("a\n\nb\n a\n")
+    with pytest.raises(DatasetError, match=r"val\.txt lists a twice, in lines 1 and 4; delete one of them"):
+        names(tmp_path, "val")
+
+
+def test_masks_may_have_capital_suffixes_as_pictures_may(tmp_path: Path) -> None:
+    write_pair(tmp_path / "train", "a", suffix=".JPG")
+    mask = tmp_path / "train" / "masks" / "a.png"
+    mask.rename(mask.with_suffix(".PNG"))
+    np.testing.assert_array_equal(open_data(tmp_path).open("train", num_classes=3)[0].label, LABEL)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_missing_mask_has_a_line_to_delete_only_where_there_is_a_list(tmp_path: Path, listed: bool) -> None:
+    for name in "ab":
+        write_pair(tmp_path / "train", name)
+    (tmp_path / "train/masks/b.png").unlink()
+    message = r"masks/b\.png is missing, the label of .*images/b\.jpg; add it or remove the picture"
+    if listed:
+        (tmp_path / "train/train.txt").write_text("b\n")
+        message = r"masks/b\.png is missing, but train\.txt lists b; fetch it or delete the line"
+    with pytest.raises(DatasetError, match=message):
+        names(tmp_path, "train")
+
+
 def test_without_lists_a_fifth_is_held_out_and_stays_the_same(tmp_path: Path) -> None:
     for index in range(20):
         write_pair(tmp_path, f"picture{index:02}")
