@@ -16,6 +16,7 @@ Save = Literal["overlay", "color", "classes", "report"]
 with the share of each class (pictures only)."""
 
 _VIDEO_SUFFIX = ".mp4"
+_NEED_OF_ONE = "give a folder, or a name with a suffix"
 
 
 def image_outputs(source: ImageSource, output: str | Path | None, save: Save) -> list[Path]:
@@ -32,7 +33,8 @@ def image_outputs(source: ImageSource, output: str | Path | None, save: Save) ->
         save: Form of the results.
 
     Raises:
-        OutputError: If the output's suffix does not fit, or a result would overwrite one of the images.
+        OutputError: If the output's suffix does not fit, there is a file where a folder is needed, or a result would
+            overwrite one of the images.
     """
     names = [_result_name(path.relative_to(source.root), save) for path in source.files]
     if len(set(names)) < len(names):
@@ -45,9 +47,7 @@ def image_outputs(source: ImageSource, output: str | Path | None, save: Save) ->
         outputs = [Path(output)]
     else:
         folder = Path(f"{source.name}-{save}" if output is None else output)
-        if folder.exists() and not folder.is_dir():
-            need = "give a folder, or a name with a suffix" if source.single else "several images need a folder"
-            raise OutputError(f"cannot write into {folder}: it is a file; {need}")
+        _require_folder(folder, _NEED_OF_ONE if source.single else "several images need a folder")
         outputs = [folder / name for name in names]
     refuse_to_overwrite(source.files, outputs)
     return outputs
@@ -62,15 +62,14 @@ def video_output(source: VideoSource, output: str | Path | None, save: Save) -> 
         save: Form of the result.
 
     Raises:
-        OutputError: If the output's suffix does not fit, the folder for class maps holds files already, the result
-            would overwrite the video, or a report was asked for.
+        OutputError: If the output's suffix does not fit, there is a file where a folder is needed, the folder for class
+            maps holds files already, the result would overwrite the video, or a report was asked for.
     """
     if save == "report":
         raise OutputError(f"{source.label} is a video; --save report is for pictures, a video takes overlay")
     if save == "classes":
         folder = Path(f"{source.name}-classes" if output is None else output)
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"cannot write into {folder}: it is a file; the class maps of a video need a folder")
+        _require_folder(folder, "the class maps of a video need a folder")
         if folder.is_dir() and any(folder.iterdir()):
             raise OutputError(
                 f"{folder} is not empty, and frames of another run would stay among the new ones; "
@@ -83,6 +82,7 @@ def video_output(source: VideoSource, output: str | Path | None, save: Save) -> 
         _require_suffix(output, (_VIDEO_SUFFIX,))
         result = Path(output)
     else:
+        _require_folder(Path(output), _NEED_OF_ONE)
         result = Path(output) / f"{source.name}{_VIDEO_SUFFIX}"
     if source.path is not None:
         refuse_to_overwrite((source.path,), [result])
@@ -99,6 +99,11 @@ def _is_file_name(output: str | Path) -> bool:
     if str(output).endswith(("/", os.sep)):  # which a Path would have lost
         return False
     return bool(Path(output).suffix) and not Path(output).is_dir()
+
+
+def _require_folder(folder: Path, need: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"cannot write into {folder}: it is a file; {need}")
 
 
 def _require_suffix(output: str | Path, allowed: tuple[str, ...]) -> None:

@@ -116,6 +116,9 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         image_outputs(_images("a.png"), file, "overlay")
     with pytest.raises(OutputError, match="it is a file; the class maps of a video need a folder"):
         video_output(clip, file, "classes")
+    for taken in (file, Path("/dev/null")):
+        with pytest.raises(OutputError, match=f"into {taken}: it is a file; give a folder, or a name with a suffix"):
+            video_output(clip, taken, "overlay")
     with pytest.raises(OutputError, match="is not empty, and frames of another run would stay among the new ones"):
         video_output(clip, tmp_path, "classes")
     with pytest.raises(OutputError, match=r"cannot make the folder .*file/deeper: Not a directory"):
