@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..runtime.engines.tensorrt_library import Target
 from .parsing import parsed
 
 if TYPE_CHECKING:
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from ..runtime.engines.tensorrt_library import TensorRtLibrary
     from ..runtime.gpu.gpu import Gpu
     from ..runtime.spec import ImageSize
+
+# Written out again, because importing takes time before --help; a test holds it against the original.
+TargetName = Literal["auto", "tensorrt", "rtx"]
 
 
 def build(
@@ -40,7 +42,7 @@ def build(
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Most frames in one call.")] = 1,
     target: Annotated[
-        Target, typer.Option(help="TensorRT for the GPU here, TensorRT-RTX for any RTX GPU, or what there is.")
+        TargetName, typer.Option(help="TensorRT for the GPU here, TensorRT-RTX for any RTX GPU, or what there is.")
     ] = "auto",
     compute_capability: Annotated[
         str | None,
@@ -161,7 +163,7 @@ def _parse_profiles(texts: list[str], max_batch: int) -> tuple[OptimizationProfi
     return tuple(parsed("--profile", text, parse) for text in texts)
 
 
-def _parse_capabilities(text: str | None, target: Target) -> tuple[str, ...]:
+def _parse_capabilities(text: str | None, target: TargetName) -> tuple[str, ...]:
     if text is None:
         return ()
     if target == "tensorrt":

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ..runtime.spec import ImageSize
 from .parsing import parsed
 
 data_app = typer.Typer(help="Make data sets.", no_args_is_help=True)
@@ -35,6 +34,7 @@ def synth(
     """
     from ..datasets.clip import write_clip
     from ..datasets.voc_writer import write_voc
+    from ..runtime.spec import ImageSize
     from .progress import progress_bar
 
     scene_size = parsed("--size", size, ImageSize.parse)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from ..runtime.spec import OutputName, Precision
 from .loading import (
     AlignOption,
     ApproximateAlignOption,
@@ -29,9 +28,12 @@ if TYPE_CHECKING:
     from ..export.to_onnx import ExportResult
     from ..runtime.engines.tensorrt_library import TensorRtLibrary
     from ..runtime.gpu.gpu import Gpu
+    from ..runtime.spec import OutputName
 
-# Written out again, because importing them would import torch; a test holds them against the originals.
+# Written out again, because importing takes time before --help, and torch a second; a test holds them against the
+# originals.
 TritonBackendName = Literal["auto", "python"]
+PrecisionName = Literal["fp32", "fp16", "int8"]
 _OPSETS = range(18, 24)
 
 
@@ -58,7 +60,7 @@ def export(
     approximate_align: ApproximateAlignOption = False,
     classes: ClassesOption = None,
     precision: Annotated[
-        Precision | None,
+        PrecisionName | None,
         typer.Option(
             help="Type the convolutions run in; frames and class maps stay uint8. fp32 unless given, fp16 with "
             "--engine on a machine with a GPU; int8 is calibrated and may cost up to half a point of mIoU.",
@@ -223,6 +225,8 @@ def _choose_machine() -> tuple[TensorRtLibrary, Gpu | None]:
 
 
 def _parse_outputs(text: str) -> list[OutputName]:
+    from ..runtime.spec import OutputName
+
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in get_args(OutputName):

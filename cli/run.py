@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..runtime.opacity import DEFAULT_OPACITY
-from ..runtime.runners import Backend, Provider
 from .loading import demo_model_file
 from .parsing import parsed
 from .trust import TrustOption, trust_engines
@@ -16,8 +15,9 @@ from .trust import TrustOption, trust_engines
 if TYPE_CHECKING:
     from ..runtime.segmenter import Segmenter
 
-BackendName = Literal["auto", Backend]
-# Written out again, because importing it would import OpenCV; a test holds it against the original.
+# Written out again, because importing takes time before --help; a test holds them against the originals.
+BackendName = Literal["auto", "onnxruntime", "tensorrt"]
+ProviderName = Literal["auto", "tensorrt"]
 SaveName = Literal["overlay", "color", "classes", "report"]
 
 
@@ -73,7 +73,7 @@ def run(
     ] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Frames of the same size to segment in one call.")] = 1,
     provider: Annotated[
-        Provider,
+        ProviderName,
         typer.Option(help="What onnxruntime computes with: TensorRT, or by the device CUDA or the CPU."),
     ] = "auto",
     no_build: Annotated[
@@ -145,7 +145,7 @@ def run(
 
 
 def _open_segmenter(
-    model: Path | None, backend: BackendName, device: str, provider: Provider, *, may_build: bool, trust: bool
+    model: Path | None, backend: BackendName, device: str, provider: ProviderName, *, may_build: bool, trust: bool
 ) -> Segmenter:
     from ..runtime.runners.optimized_graph import is_large
     from ..runtime.segmenter import Segmenter

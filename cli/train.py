@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..runtime.spec import ImageSize
 from .console import counted, download_bar, fraction_bar, say, status
 from .parsing import parsed
 
@@ -128,6 +127,8 @@ def train(
         raise typer.BadParameter("give --epochs or --steps, not both")
     if init != _NONE and (width != 1 or fc_channels != _PAPER_FC_CHANNELS):
         raise typer.BadParameter("--width and --fc-channels go with --init none; other weights have their own")
+    from ..runtime.spec import ImageSize
+
     size = None if crop is None else parsed("--crop", crop, ImageSize.parse)
 
     from ..training.requirements import require_training_packages

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..runtime.pixel_agreement import percent
 from .trust import TrustOption, trust_engines
 
 if TYPE_CHECKING:
@@ -110,6 +109,8 @@ def _read_self_test(model: Path) -> SelfTest:
 
 
 def _describe_self_test(result: SelfTestResult) -> str:
+    from ..runtime.pixel_agreement import percent
+
     mark = "✔" if result.passed else "✘"
     frames = f"{mark} {result.frames} generated frame{'' if result.frames == 1 else 's'}"
     if result.identical:
@@ -204,6 +205,8 @@ def _describe(found: Verification) -> list[str]:
 
 
 def _describe_hop(hop: Hop) -> str:
+    from ..runtime.pixel_agreement import percent
+
     mark = "✘" if hop.objections else "✔"
     if not hop.pixels:
         return f"{mark} no frame could be compared"

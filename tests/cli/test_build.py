@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -8,6 +9,11 @@ import pytest
 
 from fcnrt.cli import build as command
 from fcnrt.runtime.engines.manifest import read_manifest
+from fcnrt.runtime.engines.tensorrt_library import Target
+
+
+def test_options_match_the_library() -> None:
+    assert get_args(command.TargetName) == get_args(Target)
 
 
 def test_builds_and_reports(fcnrt, tensorrt_rtx, tiny_model: Path, tmp_path: Path) -> None:

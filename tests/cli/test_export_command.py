@@ -18,6 +18,7 @@ from fcnrt.fcn_models.published import PUBLISHED
 from fcnrt.fcn_models.registry import NETWORKS
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.spec import Precision
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,7 @@ def test_choices_are_those_of_the_networks() -> None:
         weights, _, variant = name.rpartition("-")
         assert name == "vgg16-imagenet" or (weights in get_args(loading.WeightsName) and variant in NETWORKS)
     assert get_args(command.TritonBackendName) == get_args(TritonBackend)
+    assert get_args(command.PrecisionName) == get_args(Precision)
     assert command._OPSETS == OPSETS
     assert DEFAULT_OPSET in OPSETS
 

@@ -19,9 +19,10 @@ import av
 import numpy as np
 import pytest
 
-from fcnrt.cli.run import SaveName
+from fcnrt.cli import run as command
 from fcnrt.runtime.images.files import read_image, write_image
 from fcnrt.runtime.run.outputs import Save
+from fcnrt.runtime.runners import Backend, Provider
 from fcnrt.runtime.spec import ImageSize
 
 MakeVideo = Callable[..., Path]
@@ -60,7 +61,9 @@ def _write_images(folder: Path, *names: str) -> None:
 
 
 def test_options_match_the_library() -> None:
-    assert get_args(SaveName) == get_args(Save)
+    assert get_args(command.SaveName) == get_args(Save)
+    assert get_args(command.BackendName) == ("auto", *get_args(Backend))
+    assert get_args(command.ProviderName) == get_args(Provider)
 
 
 def test_a_video(fcnrt: RunFcnrt, tiny_model: Path, make_video: MakeVideo) -> None:
