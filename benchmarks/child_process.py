@@ -21,6 +21,7 @@ from ..runtime.errors import InferenceError
 FCNRT_PROGRAM = (str(Path(sys.executable).with_name("fcnrt")),)
 """The command that users type, of the environment that runs this."""
 
+_WATCH = "--watch-memory"
 _WATCH_EVERY_S = 0.005
 
 _RSS_UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
@@ -37,7 +38,7 @@ class ChildRun:
         peak_rss_mib: The most physical memory it held, in MiB; of programs it started, the largest counts.
         peak_anonymous_mib: The most of it that is no file's content, in MiB: what the system cannot drop and read again
             when memory is short, which it can with libraries and mapped weights. Looked at every 5 ms, without programs
-            that it started; None where the system does not tell (all but Linux).
+            that it started; None if nobody asked, and where the system does not tell (all but Linux).
     """
 
     exit_code: int
@@ -47,16 +48,21 @@ class ChildRun:
     peak_anonymous_mib: float | None
 
 
-def run_child(command: Sequence[str], *, folder: Path) -> ChildRun:
+def run_child(command: Sequence[str], *, folder: Path, watch_memory: bool = False) -> ChildRun:
     """Run a program in `folder` and wait for it.
 
     A small process starts it, not this one: on Linux a program's peak memory begins with that of the process that
     started it, and this one may have networks loaded.
 
+    Args:
+        command: The program and its arguments.
+        folder: Where to run it.
+        watch_memory: Whether to look at its anonymous memory all the time, which slows it down a little.
+
     Raises:
         InferenceError: If the program fails.
     """
-    launcher = [sys.executable, "-m", __name__, *command]
+    launcher = [sys.executable, "-m", __name__, *([_WATCH] if watch_memory else []), *command]
     done = subprocess.run(launcher, cwd=folder, capture_output=True, text=True, check=False)
     complaint = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode:
@@ -67,17 +73,19 @@ def run_child(command: Sequence[str], *, folder: Path) -> ChildRun:
     return run
 
 
-def _launch(command: Sequence[str]) -> ChildRun:
+def _launch(command: Sequence[str], *, watch_memory: bool) -> ChildRun:
     start = time.perf_counter()
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert child.stdout is not None
     memory = _AnonymousMemory(child.pid)
-    memory.start()
+    if watch_memory:
+        memory.start()
     first = child.stdout.read(1)
     first_output_s = time.perf_counter() - start if first else None
     child.stdout.read()
-    memory.ended.set()
-    memory.join()
+    if watch_memory:
+        memory.ended.set()
+        memory.join()
     _, status, usage = os.wait4(child.pid, 0)
     wall_s = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -110,4 +118,5 @@ class _AnonymousMemory(threading.Thread):
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_launch(sys.argv[1:]))))
+    watched = sys.argv[1] == _WATCH
+    print(json.dumps(asdict(_launch(sys.argv[2 if watched else 1 :], watch_memory=watched))))

@@ -46,7 +46,7 @@ def measure_export_memory(
     for _ in range(exports):
         for name, options in sources.items():
             command = [*program, "export", "--variant", "fcn8s", *options, "--output", str(output)]
-            run = run_child(command, folder=output.parent)
+            run = run_child(command, folder=output.parent, watch_memory=True)
             if run.peak_anonymous_mib is None:
                 raise InferenceError("only Linux tells how much memory is anonymous")
             anonymous[name].append(run.peak_anonymous_mib)
