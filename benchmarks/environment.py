@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..runtime.gpu.gpu import list_gpus, load_driver
 from ..runtime.packages import installed_version
+from ..runtime.processor_flags import processor_flags
 from ..runtime.runners.cores import usable_cores
 
 _PACKAGES = (
@@ -113,11 +114,7 @@ def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
-    try:
-        match = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
-    except OSError:  # not Linux
-        match = None
-    listed = match[1].split() if match else ()
+    listed = processor_flags(cpuinfo).split()
     return tuple(name for flag, name in _INSTRUCTIONS.items() if flag in listed)
 
 

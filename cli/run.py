@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -157,12 +158,13 @@ def _open_segmenter(
     if trust:
         trust_engines([model], device)
     if provider == "tensorrt":
-        with status("onnxruntime builds its TensorRT engine, once"):
-            return Segmenter.open(model, backend=backend, device=device, provider=provider)
-    if model.is_file() and is_large(model):
-        with status(f"opening {model.name}, which takes seconds the first time"):
-            return Segmenter.open(model, backend=backend, device=device)
-    return Segmenter.open(model, backend=backend, device=device)
+        waiting: AbstractContextManager[object] = status("onnxruntime builds its TensorRT engine, once")
+    elif model.is_file() and is_large(model):
+        waiting = status(f"opening {model.name}, which takes seconds the first time")
+    else:
+        waiting = nullcontext()
+    with waiting:
+        return Segmenter.open(model, backend=backend, device=device, provider=provider)
 
 
 def _engine_for(model: Path, device: str, *, may_build: bool) -> Path:

@@ -110,9 +110,10 @@ def _read_self_test(model: Path) -> SelfTest:
 
 def _describe_self_test(result: SelfTestResult) -> str:
     from ..runtime.pixel_agreement import percent
+    from .console import counted
 
     mark = "✔" if result.passed else "✘"
-    frames = f"{mark} {result.frames} generated frame{'' if result.frames == 1 else 's'}"
+    frames = f"{mark} {counted(result.frames, 'generated frame')}"
     if result.identical:
         return f"{frames}: every pixel has PyTorch's class"
     equal = f"{frames}: {percent(result.equal_share)} of the pixels have PyTorch's class"

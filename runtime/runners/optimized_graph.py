@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from ..cache import cache_dir
 from ..errors import OutputError
 from ..file_lock import file_lock, free_locks
 from ..onnx_header import read_metadata
+from ..processor_flags import processor_flags
 from .weights_in_place import open_in_place
 
 _LARGE = 64 << 20  # bytes of a file from which on it pays
@@ -182,8 +182,5 @@ def _made_from(onnxruntime: Any, path: Path) -> str:
 
 def _instruction_sets() -> str:
     """What the layout of weights depends on: the processor's extensions as Linux lists them, elsewhere its name."""
-    with suppress(OSError):
-        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        if found is not None:
-            return hashlib.sha256(found[1].encode()).hexdigest()[:16]
-    return platform.processor()
+    flags = processor_flags()
+    return hashlib.sha256(flags.encode()).hexdigest()[:16] if flags else platform.processor()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -78,7 +77,7 @@ class AudioTrack:
             start_s = packet.dts * packet.time_base
             if self._comes_after(start_s):
                 packet.stream = self._output
-                self._mux([packet])
+                self._mux(packet)
                 self._earliest_s = start_s
             return
         try:
@@ -92,12 +91,14 @@ class AudioTrack:
                 if not self._comes_after(start_s):
                     continue
                 self._earliest_s = start_s + Fraction(frame.samples, frame.sample_rate) - _OVERLAP_S
-            self._mux(self._encoder.encode(frame))
+            for encoded in self._encoder.encode(frame):
+                self._mux(encoded)
 
     def finish(self) -> None:
         """Write what the encoder still holds."""
         if self._encoder is not None:
-            self._mux(self._encoder.encode(None))
+            for encoded in self._encoder.encode(None):
+                self._mux(encoded)
 
     def _comes_after(self, start_s: Fraction) -> bool:
         if self._earliest_s is None or start_s > self._earliest_s:
@@ -105,14 +106,8 @@ class AudioTrack:
         self.lost += 1
         return False
 
-    def _mux(self, packets: Sequence[av.Packet[Stream]]) -> None:
-        for packet in packets:
-            with self._lost_if_damaged():
-                self._container.mux(packet)
-
-    @contextmanager
-    def _lost_if_damaged(self) -> Iterator[None]:
+    def _mux(self, packet: av.Packet[Stream]) -> None:
         try:
-            yield
+            self._container.mux(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):  # other errors are the disk's
             self.lost += 1

@@ -50,12 +50,16 @@ def _write(path: Path, facts: VideoFacts, pts: list[int], **options: Any) -> Non
             writer.write(TimedFrame(_picture(facts.size), time, 1001))
 
 
+def _open(path: Path) -> VideoReader:
+    return VideoReader(find_source(str(path)))  # type: ignore[arg-type]
+
+
 def _copy(source: Path, target: Path) -> str:
     """Write every item of a video again; returns what was done about the sound."""
     with (
-        VideoReader(find_source(str(source))) as reader,
+        _open(source) as reader,
         VideoWriter(target, reader.facts, audio=reader.audio) as writer,
-    ):  # type: ignore[arg-type]
+    ):
         for item in reader:
             if isinstance(item, AudioPacket):
                 writer.write_audio(item)
@@ -109,7 +113,7 @@ def test_odd_sizes_are_padded_by_their_last_row_and_column(tmp_path: Path, size:
     path = tmp_path / "a.mp4"
     _write(path, replace(FACTS, size=size), [0, 1001])
 
-    with VideoReader(find_source(str(path))) as reader:  # type: ignore[arg-type]
+    with _open(path) as reader:
         assert reader.facts.size == ImageSize(size.height + size.height % 2, size.width + size.width % 2)
         image = next(item.image for item in reader if isinstance(item, TimedFrame))
     expected = _picture(size)[-1, -1].astype(int)
@@ -132,7 +136,7 @@ def test_colours_survive(tmp_path: Path, color: VideoColor, codes: tuple[int, in
         for number in range(3):
             writer.write(TimedFrame(picture, 1001 * number, 1001))
 
-    with VideoReader(find_source(str(path))) as reader:  # type: ignore[arg-type]
+    with _open(path) as reader:
         assert reader.facts.color == color
         image = next(item.image for item in reader if isinstance(item, TimedFrame))
     for y in (10, 40):
@@ -214,7 +218,7 @@ def test_damaged_sound_does_not_cost_the_pictures(tmp_path: Path, make_video: Ma
     source, target = tmp_path / "damaged.ts", tmp_path / "copy.mp4"
     source.write_bytes(b"".join(parts))
 
-    with VideoReader(find_source(str(source))) as reader:  # type: ignore[arg-type]
+    with _open(source) as reader:
         items = list(reader)
         with VideoWriter(target, reader.facts, audio=reader.audio) as writer:
             for item in items:
@@ -232,7 +236,7 @@ def test_sound_that_comes_a_second_time_is_left_out(tmp_path: Path, make_video: 
     source, target = make_video(tmp_path / "a.mkv", audio=audio), tmp_path / "copy.mp4"
     once = tmp_path / "once.mp4"
     _copy(source, once)
-    with VideoReader(find_source(str(source))) as reader:  # type: ignore[arg-type]
+    with _open(source) as reader:
         items = list(reader)
         with VideoWriter(target, reader.facts, audio=reader.audio) as writer:
             last: av.Packet[Any] | None = None
