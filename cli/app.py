@@ -5,46 +5,49 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import typer
 
 from ..runtime.errors import FcnrtError
-from .bench import bench_app
-from .build import build
-from .cache import cache_app
-from .convert import convert
-from .data import data_app
-from .doctor import doctor
-from .evaluate import evaluate
-from .export import export
-from .info import info
-from .pack import pack
-from .run import run
-from .train import train
-from .verify import verify
+from .lazy_group import LazyGroup
+
+
+class _Commands(LazyGroup):
+    first_lines: ClassVar[dict[str, str]] = {
+        "export": "Export a network to one ONNX file: raw uint8 frames of any size in, class map out.",
+        "build": "Build a TensorRT engine from an exported model, with a manifest of what it was built for beside it.",
+        "doctor": "Try everything fcnrt can use on this machine; name what is missing and the command that brings it.",
+        "convert": "Write a checkpoint as safetensors that needs no options: variant, pre-processing and classes are "
+        "in it.",
+        "evaluate": "Measure the accuracy of a checkpoint or an exported model on labelled pictures.",
+        "info": "Print what an exported model takes, returns and was made from, or how a checkpoint will be "
+        "understood.",
+        "pack": "Pack a model with all that is needed to build it into a product, and to prove that it works there.",
+        "run": "Segment pictures or a video with an exported model.",
+        "train": "Train FCN-32s, FCN-16s or FCN-8s on your classes, as the paper did.",
+        "verify": "Prove that a deployed model is still the PyTorch model; exit code 1 if it is not.",
+        "bench": "Measure speed and accuracy of exported models.",
+        "cache": "TensorRT engines that `fcnrt run` built on the way, and graphs that ONNX Runtime rearranged for "
+        "this processor; they can always be made again. Demo models and downloaded weights, beside them, are left "
+        "alone.",
+        "data": "Make data sets.",
+    }
+
 
 app = typer.Typer(
     name="fcnrt",
-    help="Deploy FCN semantic segmentation: PyTorch to ONNX and TensorRT, and run it on pictures and video.",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("export")(export)
-app.command("build")(build)
-app.command("doctor")(doctor)
-app.command("convert")(convert)
-app.command("evaluate")(evaluate)
-app.command("info")(info)
-app.command("pack")(pack)
-app.command("run")(run)
-app.command("train")(train)
-app.command("verify")(verify)
-app.add_typer(bench_app, name="bench")
-app.add_typer(cache_app, name="cache")
-app.add_typer(data_app, name="data")
+
+
+@app.callback()
+def fcnrt() -> None:
+    """Deploy FCN semantic segmentation: PyTorch to ONNX and TensorRT, and run it on pictures and video."""
 
 
 def main() -> None:

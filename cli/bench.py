@@ -35,17 +35,17 @@ class _MeasureUnlessNamed(TyperGroup):
         return "" if name == _MEASURE else name, command, rest  # its name is nothing to type, so not in the help
 
 
-bench_app = typer.Typer(
+bench = typer.Typer(
     help="Measure speed and accuracy of exported models.",
     cls=_MeasureUnlessNamed,
     invoke_without_command=False,
     rich_markup_mode=None,
 )
-bench_app.command(_COMPARE)(compare)
+bench.command(_COMPARE)(compare)
 
 
-@bench_app.command(_MEASURE, hidden=True, epilog="To compare two results: fcnrt bench compare A.json B.json")
-def bench(
+@bench.command(_MEASURE, hidden=True, epilog="To compare two results: fcnrt bench compare A.json B.json")
+def measure(
     models: Annotated[
         list[Path] | None,
         typer.Argument(metavar="MODEL", help="Exported models; the demo model if none is given."),

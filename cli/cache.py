@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from ..runtime.engines.store import StoredEngine
     from ..runtime.runners.optimized_graph import KeptGraph
 
-cache_app = typer.Typer(
+cache = typer.Typer(
     help="TensorRT engines that `fcnrt run` built on the way, and graphs that ONNX Runtime rearranged for this "
     "processor; they can always be made again. Demo models and downloaded weights, beside them, are left alone.",
     no_args_is_help=True,
 )
 
 
-@cache_app.command("list")
+@cache.command("list")
 def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array for programs to read.")] = False,
 ) -> None:
@@ -45,7 +45,7 @@ def list_entries(
     say(f"{_summary(engines, graphs)} in {cache_dir()}")
 
 
-@cache_app.command()
+@cache.command()
 def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="File written by fcnrt export.")],
 ) -> None:
@@ -68,7 +68,7 @@ def explain(
         typer.echo(f"  {manifest.key.digest}.engine does not: {'; '.join(differences)}")
 
 
-@cache_app.command()
+@cache.command()
 def clear() -> None:
     """Delete the engines and the graphs in the cache, and what TensorRT has measured and compiled."""
     from ..runtime.atomic import remove_folder

@@ -9,7 +9,7 @@ import typer
 
 from .parsing import parsed
 
-data_app = typer.Typer(help="Make data sets.", no_args_is_help=True)
+data = typer.Typer(help="Make data sets.", no_args_is_help=True)
 
 _CLIP_NAME = "clip.mp4"
 _CLIP_SIZE = "360x640"
@@ -17,7 +17,7 @@ _CLIP_SECONDS = 8
 _CLIP_FPS = 30
 
 
-@data_app.command()
+@data.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write: a new or empty one, or an earlier synthetic set.")],
     count: Annotated[int, typer.Option(min=2, help="Number of scenes; the last fifth is the split val.")] = 200,
