@@ -73,6 +73,7 @@ def evaluate(
     from ..datasets.data_folder import open_data
     from ..runtime.atomic import check_outputs
     from ..runtime.segmenter import Segmenter
+    from .console import say
     from .progress import progress_bar
 
     check_outputs([json_file, plot], inputs=[network, classes])
@@ -95,7 +96,8 @@ def evaluate(
         )
     with opened as segmenter:
         spec = segmenter.spec
-        _note_other_classes(folder.class_names, spec.class_names, folder.layout)
+        if (other := folder.other_class(spec.class_names)) is not None:
+            say(f"note: {other}")
         pictures = folder.open(split, num_classes=spec.num_classes)[:limit]
         count = len(pictures)
         title = (
@@ -113,19 +115,6 @@ def evaluate(
         evaluation.write_json(json_file)
     if plot is not None:
         plot_confusion(confusion, spec.class_names, plot, title=f"{network.name} on {data.name}, {split}")
-
-
-def _note_other_classes(labelled: tuple[str, ...] | None, known: tuple[str, ...], layout: str) -> None:
-    """Say so if the same index means one thing in the labels and another to the network."""
-    from .console import say
-
-    for index, (label, name) in enumerate(zip(labelled or (), known, strict=False)):
-        if label != name:
-            say(
-                f"note: class {index} is {label!r} in {layout} and {name!r} to the network; classes are compared by "
-                "their indices"
-            )
-            return
 
 
 def _open_checkpoint(path: Path, device: str, **options: Any) -> Segmenter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,16 @@ class DataFolder:
     layout: str
     class_names: tuple[str, ...] | None
     open: Callable[..., LabeledFiles]
+
+    def other_class(self, class_names: Sequence[str]) -> str | None:
+        """In words, the first class whose index means something else to a network of these classes; None if none."""
+        for index, (label, name) in enumerate(zip(self.class_names or (), class_names, strict=False)):
+            if label != name:
+                return (
+                    f"class {index} is {label!r} in {self.layout} and {name!r} to the network; classes are compared by "
+                    "their indices"
+                )
+        return None
 
 
 def open_data(root: Path) -> DataFolder:

@@ -84,7 +84,9 @@ class _Tally:
 
     def result(self, member: str) -> Accuracy:
         """What was counted."""
-        counts = None if self._confusion is None else tuple(tuple(map(int, row)) for row in self._confusion.counts)
+        counts = None
+        if self._confusion is not None and self._confusion.counts.any():  # not if all was void
+            counts = tuple(tuple(map(int, row)) for row in self._confusion.counts)
         return Accuracy(
             member=member,
             counts=counts,

@@ -121,7 +121,9 @@ def run_bench(
         entries, notes = list(line_up.entries), list(line_up.notes)
         spec = entries[-1].recipe.spec
         # Before anything slow: the data set may be incomplete.
-        pictures, description, labelled = _pictures(spec, settings)
+        pictures, description, labelled, note = _pictures(spec, settings)
+        if note is not None:
+            notes.append(note)
         size, batch = settings.sizes[0], settings.batches[0]
         for index, entry in enumerate(entries):
             progress(0.02 + 0.08 * index / len(entries), f"{entry.member.name}: loading and memory")
@@ -274,16 +276,18 @@ def _series(
     )
 
 
-def _pictures(spec: ModelSpec, settings: BenchSettings) -> tuple[Iterable[LabeledImage], str, bool]:
-    """Pictures to measure the accuracy on, in words what they are, and whether their labels are the network's."""
+def _pictures(spec: ModelSpec, settings: BenchSettings) -> tuple[Iterable[LabeledImage], str, bool, str | None]:
+    """Pictures to measure the accuracy on, what they are, whether their labels are the network's, what to note of it."""
     if settings.data is not None:
-        data = open_data(settings.data).open("val", num_classes=spec.num_classes)
+        folder = open_data(settings.data)
+        data = folder.open("val", num_classes=spec.num_classes)
         count = min(settings.scenes, len(data))
-        return data[:count], f"{count:,} of {len(data):,} pictures of {settings.data.name}, split val", True
+        description = f"{count:,} of {len(data):,} pictures of {settings.data.name}, split val"
+        return data[:count], description, True, folder.other_class(spec.class_names)
     scenes = (render_scene(HELD_OUT_SEED, index, settings.scene_size) for index in range(settings.scenes))
     plural = "" if settings.scenes == 1 else "s"
     description = f"{settings.scenes:,} synthetic scene{plural} of {settings.scene_size}, seed {HELD_OUT_SEED}"
-    return scenes, description, spec.class_names == VOC_CLASSES
+    return scenes, description, spec.class_names == VOC_CLASSES, None
 
 
 def _timed_frames(points: Iterable[tuple[ImageSize, int]]) -> Iterator[LabeledImage]:

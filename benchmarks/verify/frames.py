@@ -9,7 +9,7 @@ from pathlib import Path
 from ...datasets.data_folder import open_data
 from ...datasets.synthetic import render_scene
 from ...export.sample_frames import sample_frame
-from ...fcn_models.voc import VOC_CLASSES
+from ...fcn_models.voc import VOC_CLASSES, VOC_VOID
 from ...runtime.errors import DatasetError, SourceError
 from ...runtime.images.files import read_image
 from ...runtime.sources import ImageSource, find_source
@@ -71,8 +71,9 @@ def data_frames(data: str, num_classes: int, *, limit: int | None = None) -> Ite
         labelled = None
     if labelled is not None:
         for picture in labelled.open("val", num_classes=num_classes)[:limit]:
+            label = picture.label if (picture.label != VOC_VOID).any() else None
             # A copy, because the reader's arrays are read-only, which PyTorch warns of.
-            yield ParityFrame(picture.name, picture.image.copy(), picture.label)
+            yield ParityFrame(picture.name, picture.image.copy(), label)
         return
     if not Path(data).exists() and not glob.has_magic(data):
         raise SourceError(f"{data}: no such file or folder; {_EXPECTED}")

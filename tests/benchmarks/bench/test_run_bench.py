@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -163,6 +164,33 @@ def test_data_may_have_any_layout_that_evaluate_takes(settings: BenchSettings, t
     found = run_bench(dataclasses.replace(settings, data=tmp_path), probe=no_probe)
     assert found.pictures == f"2 of 2 pictures of {tmp_path.name}, split val"
     assert np.sum(found.accuracy_of(FCNRT).counts) > 0.8 * 2 * 40 * 56  # void borders are not counted
+
+
+@pytest.fixture
+def portraits(tmp_path: Path) -> Path:
+    for number in range(10):
+        scene = render_scene(3, number, ImageSize(40, 56)).image
+        cv2.imwrite(str(tmp_path / f"p{number}.png"), scene)
+        cv2.imwrite(str(tmp_path / f"p{number}_matte.png"), np.full(scene.shape[:2], 255, np.uint8))
+    return tmp_path
+
+
+def test_labels_that_mean_other_classes_are_noted(settings: BenchSettings, portraits: Path) -> None:
+    found = run_bench(dataclasses.replace(settings, data=portraits), probe=no_probe)
+    assert [note for note in found.notes if "compared by their indices" in note] == [
+        "class 1 is 'person' in portraits and mattes and 'aeroplane' to the network; classes are compared by their "
+        "indices"
+    ]
+
+
+def test_data_without_a_label_has_no_score(settings: BenchSettings, tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc", count=10, seed=5, size=ImageSize(40, 56))
+    for mask in (tmp_path / "voc" / "SegmentationClass").iterdir():
+        cv2.imwrite(str(mask), np.full((40, 56), 255, np.uint8))
+    found = run_bench(dataclasses.replace(settings, data=tmp_path / "voc"), probe=no_probe)
+    assert found.accuracy_of(FCNRT).counts is None
+    assert not [cell for table in tables(found) for row in table.rows for cell in row if "nan" in cell]
+    assert verdict(found)[0]
 
 
 def test_a_folder_that_is_no_data_set_is_refused_at_once(settings: BenchSettings, tmp_path: Path) -> None:

@@ -120,6 +120,15 @@ def test_labelled_data_may_have_any_layout_that_evaluate_takes(tmp_path: Path) -
         next(data_frames(str(tmp_path), 2))
 
 
+def test_a_label_that_is_all_void_is_no_ground_truth(tmp_path: Path) -> None:
+    for folder, value in (("images", 9), ("masks", 255)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.full((4, 5), value, np.uint8))
+    (tmp_path / "val.txt").write_text("a\n")
+    (frame,) = data_frames(str(tmp_path), 3)
+    assert frame.label is None
+
+
 def test_data_that_cannot_be_used(tmp_path: Path, voc: Path) -> None:
     with pytest.raises(SourceError, match="no image in this folder"):
         next(data_frames(str(tmp_path), 21))
