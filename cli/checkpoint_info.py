@@ -26,6 +26,9 @@ _PREPROCESSING = {
     "raw_rgb": "RGB 0..255",
 }
 
+_NOTES = {"layout": "first layout", "source": "made from", "source_sha256": "its sha256"}
+"""What notes of `fcnrt convert` are called here, where the file itself has a layout, a source and a hash, too."""
+
 
 def checkpoint_card(path: Path, checkpoint: Checkpoint) -> Card:
     """What to print about a checkpoint."""
@@ -40,7 +43,7 @@ def checkpoint_card(path: Path, checkpoint: Checkpoint) -> Card:
         *(("upsampling", text) for text in _upsampling(checkpoint)),
         ("source", checkpoint.source),
         ("checkpoint", f"sha256 {checkpoint.sha256}"),
-        *((label, value) for label, value in checkpoint.notes.items()),
+        *((_NOTES.get(label, label), value) for label, value in checkpoint.notes.items()),
         ("classes", class_count(config.num_classes, sigmoid=config.sigmoid)),
     ]
     if checkpoint.assumption is not None:

@@ -25,7 +25,7 @@ def is_paired(root: Path) -> bool:
 
 def is_portrait(root: Path) -> bool:
     """Whether a folder, or the one of its split ``train``, holds mattes beside its pictures."""
-    return any(next(folder.glob(f"*{MATTE_SUFFIX}"), None) is not None for folder in (root, root / "train"))
+    return any(_is_matte(path) for folder in (root, root / "train") for path in folder.glob("*"))
 
 
 def paired_folders(root: Path, split: str, *, num_classes: int) -> LabeledFiles:
@@ -61,8 +61,13 @@ def portrait_folder(root: Path, split: str, *, num_classes: int) -> LabeledFiles
             `LabeledFiles`.
     """
     folder = _folder_of(root, split)
-    files = [path for path in _pictures(folder) if not path.name.endswith(MATTE_SUFFIX)]
-    pairs = [FilePair(path.stem, path, folder / f"{path.stem}{MATTE_SUFFIX}") for path in files]
+    files = _pictures(folder)
+    mattes = {path.name[: -len(MATTE_SUFFIX)]: path for path in files if _is_matte(path)}
+    pairs = [
+        FilePair(path.stem, path, mattes.get(path.stem, folder / f"{path.stem}{MATTE_SUFFIX}"))
+        for path in files
+        if not _is_matte(path)
+    ]
     return _part(root, folder, pairs, split, num_classes=num_classes, matte=True)
 
 
@@ -82,6 +87,10 @@ def _pictures(folder: Path) -> list[Path]:
         if path.stem == following.stem:
             raise DatasetError(f"{path} and {following.name} would share one label; rename one of them")
     return pictures
+
+
+def _is_matte(path: Path) -> bool:
+    return path.name.lower().endswith(MATTE_SUFFIX)
 
 
 def _masks(folder: Path) -> dict[str, Path]:

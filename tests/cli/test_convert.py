@@ -72,7 +72,7 @@ def test_info_says_how_a_checkpoint_will_be_understood(fcnrt, foreign: Path) -> 
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_info_keeps_long_labels_of_a_converted_file_apart(
+def test_info_tells_a_converted_file_from_what_it_was_made_from(
     fcnrt, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
     output = tmp_path / "out.safetensors"
@@ -82,8 +82,10 @@ def test_info_keeps_long_labels_of_a_converted_file_apart(
     code, out, _ = fcnrt("info", output)
     assert code == 0
     lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
-    assert f"  source_sha256  {hashlib.sha256(foreign.read_bytes()).hexdigest()}" in lines
-    assert "  alignment      caffe (padded by 100, crops of the released nets)" in lines
+    assert f"  its sha256    {hashlib.sha256(foreign.read_bytes()).hexdigest()}" in lines
+    assert "  alignment     caffe (padded by 100, crops of the released nets)" in lines
+    assert "  source        out.safetensors" in lines
+    assert "  made from     net.pth" in lines
 
 
 def test_info_asks_where_a_checkpoint_is_ambiguous(fcnrt, foreign: Path) -> None:

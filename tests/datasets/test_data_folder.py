@@ -170,6 +170,7 @@ def test_portraits(tmp_path: Path) -> None:
     matte = np.array([[0, 1, 127, 128, 255]], np.uint8)
     for name in ("a", "a1", "b"):
         write_portrait(tmp_path / "train", name, matte)
+    (tmp_path / "train" / "a_matte.png").rename(tmp_path / "train" / "a_Matte.PNG")
     write_portrait(tmp_path / "train", "c", matte, mode="RGB")
     found = open_data(tmp_path)
     assert found.class_names == ("background", "person")
