@@ -277,7 +277,7 @@ def _series(
 
 
 def _pictures(spec: ModelSpec, settings: BenchSettings) -> tuple[Iterable[LabeledImage], str, bool, str | None]:
-    """Pictures to measure the accuracy on, what they are, whether their labels are the network's, what to note of it."""
+    """Pictures to measure the accuracy on, what they are, whether their labels are the network's, and a note."""
     if settings.data is not None:
         folder = open_data(settings.data)
         data = folder.open("val", num_classes=spec.num_classes)

@@ -32,10 +32,11 @@ from .running_clock import RunningClock
 _TIMEOUT_S = 10.0
 _SUSPECT_FOR = 3  # packets: FFmpeg marks one shortly before files were put together, too
 _ASSUMED_FPS = Fraction(25)  # only for frames without any time, of a stream without a rate
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 
 # Their times count from the start of the file. Transport streams, network streams and cameras have a clock that
 # started at any moment; their results start at 0.
-_FORMATS_WITH_FILE_TIME = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+_FORMATS_WITH_FILE_TIME = (_MP4, "matroska,webm", "avi")
 
 
 @dataclass(frozen=True)
@@ -280,10 +281,11 @@ class VideoReader:
                     yield AudioPacket(packet, tracks[packet.stream.index])
         except av.FFmpegError as exc:
             yield from self._decode_packet(None)  # what the decoder still holds
-            broken = why(exc, self._timeout_s)
-            raise SourceError(
-                f"{self.source.label}: broke off after {_frames(self._frames_decoded)} ({broken})"
-            ) from exc
+            broken = f"broke off after {_frames(self._frames_decoded)} ({why(exc, self._timeout_s)})"
+            if not self._frames_decoded and self.source.path is None and self._container.format.name == _MP4:
+                # FFmpeg has read to the index at the end, and cannot go back.
+                broken += "; a server must answer range requests for an MP4 file with its index at the end. Download it"
+            raise SourceError(f"{self.source.label}: {broken}") from exc
         if self._truncated:
             raise SourceError(
                 f"{self.source.label}: truncated; {_frames(self._frames_decoded)} before the cut could be read. "

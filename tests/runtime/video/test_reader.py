@@ -343,6 +343,18 @@ def test_streams_over_http(tmp_path: Path, make_video: MakeVideo, served: str) -
     np.testing.assert_array_equal(frames[3].image, _frames(path)[3].image)
 
 
+def test_an_index_at_the_end_needs_a_server_that_goes_there(tmp_path: Path, make_video: MakeVideo, served: str) -> None:
+    film = make_video(tmp_path / "clip.mp4").read_bytes()
+    index = film.rindex(b"moov") - 4
+    between = 1 << 20  # more than FFmpeg reads ahead
+    padded = film[:index] + between.to_bytes(4, "big") + b"free" + bytes(between - 8) + film[index:]
+    (tmp_path / "clip.mp4").write_bytes(padded)
+    assert len(_frames(tmp_path / "clip.mp4")) == 10
+
+    with pytest.raises(SourceError, match=r"after 0 frames .*must answer range requests .* Download it$"):
+        _open(f"{served}/clip.mp4")
+
+
 def test_addresses_that_do_not_answer(served: str) -> None:
     with pytest.raises(SourceError, match=rf"{served}/gone.mp4: cannot be opened \(Server returned 404 Not Found\)"):
         _open(f"{served}/gone.mp4")
