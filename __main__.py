@@ -37,13 +37,11 @@ def main() -> None:
         from .cli.app import main as run  # takes most of the time until the first word: Ctrl-C may come here
 
         run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as exc:
+        if isinstance(exc, SystemExit) and exc.code != 130:  # which is what Typer makes of Ctrl-C
+            raise
         sys.stderr.write("interrupted\n")
         sys.exit(code)
-    except SystemExit as exc:  # a command may have put its work in order first
-        if exc.code == 130:
-            sys.exit(code)
-        raise
 
 
 def _leave(terminals: list[int]) -> None:

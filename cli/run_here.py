@@ -104,7 +104,6 @@ def run_images(segmenter: Segmenter, title: str, source: ImageSource, results: l
     for failure in failures:
         say(f"  {failure}")
     if interrupted:
-        say("interrupted")
         raise typer.Exit(130)
     if failures:
         raise typer.Exit(1)
@@ -122,7 +121,7 @@ def run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pat
 
     Raises:
         SourceError: If the video cannot be read to its end.
-        Exit: With code 130 after Ctrl-C.
+        KeyboardInterrupt: After Ctrl-C.
     """
     from ..runtime.images.class_shares import ClassShares
     from ..runtime.run.pipeline import StageTimes
@@ -162,14 +161,11 @@ def run_video(segmenter: Segmenter, title: str, source: VideoSource, result: Pat
         amount = counted(shares.frame_count, "frame")
         if times.dropped:
             amount += f", {times.dropped:,} dropped to keep up"
-        _report(result, amount, shares, options.times)
+        _report(result, amount, shares, options.times, waits_for_source=reader.is_paced)
         if times.sound_lost:
             say(f"  sound: {counted(times.sound_lost, 'piece')} damaged or repeated, left out")
-    if isinstance(stopped, SourceError):
-        raise stopped
     if stopped is not None:
-        say("interrupted")
-        raise typer.Exit(130)
+        raise stopped
 
 
 def _describe_video(facts: VideoFacts) -> str:
@@ -185,7 +181,9 @@ def _describe_video(facts: VideoFacts) -> str:
     return ", ".join(parts)
 
 
-def _report(written: Path, amount: str, shares: ClassShares, times: StageTimes | None) -> None:
+def _report(
+    written: Path, amount: str, shares: ClassShares, times: StageTimes | None, *, waits_for_source: bool = False
+) -> None:
     from .console import say
 
     typer.echo(written)
@@ -193,13 +191,14 @@ def _report(written: Path, amount: str, shares: ClassShares, times: StageTimes |
     rest = ["..."] if len(largest) > _CLASSES_SHOWN else []
     say(f"  {amount} · " + "  ".join(largest[:_CLASSES_SHOWN] + rest))
     if times is not None:
-        stages = [
-            ("reading", times.read_s, times.read_by),
-            ("inference", times.transform_s, None),
-            ("writing", times.write_s, times.write_by),
-        ]
+        stages = [("inference", times.transform_s, None), ("writing", times.write_s, times.write_by)]
+        if not waits_for_source:  # else reading is mostly waiting, which cannot be told from work
+            stages.insert(0, ("reading", times.read_s, times.read_by))
         busy = ", ".join(
             f"{name} {seconds / times.wall_s:.0%}".replace("%", " %") + (f" ({hardware})" if hardware else "")
             for name, seconds, hardware in stages
         )
+        if waits_for_source:
+            decoder = f" ({times.read_by})" if times.read_by else ""
+            busy += f"; reading{decoder} keeps the pace of the source"
         say(f"  {shares.frame_count / times.wall_s:.4g} frames/s in {times.wall_s:.1f} s; busy: {busy}")

@@ -16,6 +16,9 @@ _CAMERA_FORMAT = "v4l2"
 # Whoever sends these goes on at the speed of the clock; over HTTP there are files, and streams that wait.
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp", "rtmps")
 
+SESSION_SUFFIX = ".sdp"
+"""Of files that say where an RTP stream comes from and what is in it."""
+
 
 @dataclass(frozen=True)
 class ImageSource:
@@ -62,7 +65,8 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
 
     Args:
         text: An image or video file, a folder (the images directly in it), a glob pattern of images (``**`` for any
-            depth), a camera's index or device, or a URL that FFmpeg can open (RTSP, HTTP, ...).
+            depth), a camera's index or device, a URL that FFmpeg can open (RTSP, HTTP, ...), or the ``.sdp`` file of
+            an RTP stream.
         images_needed: Whether a folder or a pattern without an image is an error, even if there are other files.
 
     Raises:
@@ -84,6 +88,8 @@ def find_source(text: str, *, images_needed: bool = True) -> ImageSource | Video
     if exists:
         if is_image(path) and not holds_video(path):
             return ImageSource((path,), root=path.parent, name=path.stem, single=True)
+        if path.suffix.lower() == SESSION_SUFFIX:
+            return VideoSource(f"file:{path}", label=str(path), name=path.stem, is_live=True)
         # A plain path, even one like `concat:...`, must not be taken for one of FFmpeg's protocols.
         return VideoSource(f"file:{path}", label=str(path), name=path.stem, path=path)
     if text.isdecimal():
@@ -115,6 +121,7 @@ def _stream(url: str) -> VideoSource:
         raise SourceError(f"this URL cannot be understood: {exc}") from exc  # it may hold a password
     host = parts.netloc.rpartition("@")[2]
     name = _name_in_url(parts.path) or host.partition(":")[0] or "stream"
+    url = url.replace(url.partition(":")[0], parts.scheme, 1)  # FFmpeg knows them in small letters only
     return VideoSource(
         url, label=f"{parts.scheme}://{host}{parts.path}", name=name, is_live=parts.scheme in _LIVE_SCHEMES
     )

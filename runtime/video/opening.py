@@ -11,8 +11,9 @@ import av.error
 
 from ..errors import SourceError
 from ..images.files import MOTION_JPEG_SUFFIXES
-from ..sources import VideoSource
+from ..sources import SESSION_SUFFIX, VideoSource
 from ..truncation import is_truncated
+from .interruptible import interruptible
 
 
 def is_file_truncated(path: Path) -> bool:
@@ -40,17 +41,29 @@ def open_video(source: VideoSource, *, timeout_s: float, truncated: bool) -> av.
     Raises:
         SourceError: If it cannot be opened; the message says why.
     """
-    # Packets of RTSP over UDP get lost, and firewalls drop them.
-    options = {"rtsp_transport": "tcp"} if source.address.lower().startswith("rtsp") else {}
-    timeout = timeout_s if source.path is None else None
+    options: dict[str, str] = {}
+    if source.address.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"  # packets over UDP get lost, and firewalls drop them
+    if source.address.lower().endswith(SESSION_SUFFIX):
+        options["protocol_whitelist"] = "file,rtp,udp"  # a file may not open connections otherwise
+    if source.is_live:
+        # FFmpeg would collect twenty frames to find out their rate, which then come all at once, too many to keep up.
+        # Two tell it as well.
+        options["fpsprobesize"] = "2"
     start = time.monotonic()
     try:
-        return av.open(source.address, format=source.device_format, options=options, timeout=timeout)
+        if source.path is not None:
+            return av.open(source.address, format=source.device_format)
+        return interruptible(
+            lambda: av.open(source.address, format=source.device_format, options=options, timeout=timeout_s)
+        )
     except (av.FFmpegError, ValueError) as exc:
         if source.path is None:
             # FFmpeg's RTSP reader gives other errors than the others when its time is over.
             timed_out = time.monotonic() - start >= timeout_s
             reason = _timeout(timeout_s) if timed_out else why(exc, timeout_s)
+            if isinstance(exc, av.error.ProtocolNotFoundError):
+                reason = f"the FFmpeg inside of PyAV has no {source.address.partition(':')[0]}"
             raise SourceError(f"{source.label}: cannot be opened ({reason})") from exc
         size = source.path.stat().st_size
         if size == 0:

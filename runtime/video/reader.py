@@ -21,9 +21,11 @@ from typing_extensions import Self
 from ..errors import SourceError
 from ..sources import VideoSource
 from ..spec import ChannelOrder, ImageSize
+from .arrival_clock import ARRIVAL_TIME_BASE, ArrivalClock
 from .color import VideoColor
 from .decoder import VideoDecoder
 from .hardware import video_gpu
+from .interruptible import interruptible
 from .opening import is_file_truncated, open_video, why
 from .orientation import Orientation
 from .overlay import has_planes_to_paint
@@ -110,6 +112,12 @@ class VideoReader:
 
     Raises:
         SourceError: If it cannot be opened, does not answer in time, or has no frame.
+
+    Attributes:
+        source: The video, camera or stream.
+        facts: What is known before the frames.
+        audio: Its sound tracks.
+        is_paced: Whether frames come at the pace of the source, however fast they are read.
     """
 
     def __init__(
@@ -133,6 +141,7 @@ class VideoReader:
         self._container = open_video(source, timeout_s=timeout_s, truncated=self._truncated)
         self._opened = ExitStack()
         self._opened.callback(self._container.close)
+        self.is_paced = source.is_live or self._container.format.name == "mpjpeg"
         try:
             self._video = self._find_video()
             self._video.thread_type = "AUTO"
@@ -142,12 +151,13 @@ class VideoReader:
             self._opened.callback(self._decoder.close)
             self._end = self._end_time()
             self._clock = RunningClock() if Flags.ts_discont in self._flags() else None
+            self._arrivals = ArrivalClock() if self._sends_no_times() else None
             self._packets = self._container.demux([self._video, *self.audio])
             # The generator holds the last packet, which may be a camera's memory.
             self._opened.callback(self._packets.close)  # type: ignore[attr-defined]
             self._decoded = self._decode()
             self._opened.callback(self._decoded.close)
-            self._head = self._until_first_frame()
+            self._head = self._until_first_frame() if source.path else interruptible(self._until_first_frame)
             first = next(item for item in self._head if isinstance(item, av.VideoFrame))
             self._start_s = self._start_time(first)
             self._orientation = Orientation.of(first)
@@ -204,8 +214,7 @@ class VideoReader:
         if first.pts is None:
             return start_s
         # FFmpeg takes the first time it meets, which in a stream may be that of a frame shown later.
-        assert self._video.time_base is not None
-        return min(start_s, first.pts * self._video.time_base)
+        return min(start_s, first.pts * self._time_base)
 
     def _end_time(self) -> int | None:
         """Time at which the last frame ends, as the file gives it, in the video's time base."""
@@ -233,7 +242,20 @@ class VideoReader:
     def _flags(self) -> Flags:
         return Flags(self._container.format.flags)
 
+    def _sends_no_times(self) -> bool:
+        """Whether frames come when they happen, without saying when that was."""
+        return self.is_paced and Flags.no_timestamps in self._flags()
+
+    @property
+    def _time_base(self) -> Fraction:
+        if self._arrivals is not None:
+            return ARRIVAL_TIME_BASE
+        assert self._video.time_base is not None
+        return self._video.time_base
+
     def _fps(self) -> Fraction | None:
+        if self._arrivals is not None:
+            return None
         rates = [self._video.average_rate, self._video.guessed_rate]
         if Flags.no_timestamps in self._flags():
             rates.reverse()  # without times the average is FFmpeg's assumption, and the guess what the stream says
@@ -241,8 +263,7 @@ class VideoReader:
 
     def _step(self) -> int:
         """Time from one frame to the next."""
-        assert self._video.time_base is not None
-        return round(1 / ((self._fps() or _ASSUMED_FPS) * self._video.time_base))
+        return round(1 / ((self._fps() or _ASSUMED_FPS) * self._time_base))
 
     def _describe(self, first: av.VideoFrame) -> VideoFacts:
         stream = self._video
@@ -251,17 +272,16 @@ class VideoReader:
         if self._orientation.transpose:
             size = ImageSize(size.width, size.height)
             pixel_aspect = 1 / pixel_aspect if pixel_aspect else None
-        assert stream.time_base is not None
         fps = self._fps()
         duration_s: float | None = None
         if stream.duration:
-            duration_s = float(stream.duration * stream.time_base)
+            duration_s = float(stream.duration * self._time_base)
         elif self._container.duration:
             duration_s = self._container.duration / av.time_base
         estimate = round(duration_s * fps) if duration_s and fps else None
         return VideoFacts(
             size=size,
-            time_base=stream.time_base,
+            time_base=self._time_base,
             fps=fps,
             duration_s=duration_s,
             frame_count=stream.frames or estimate,
@@ -330,6 +350,8 @@ class VideoReader:
         try:
             for frame in self._decoder.decode(packet):
                 self._frames_decoded += 1
+                if self._arrivals is not None:
+                    self._arrivals.stamp(frame)
                 yield frame
         except av.FFmpegError:
             # A recording or stream that was joined in the middle cannot show anything before its next key frame.

@@ -30,6 +30,21 @@ def test_ctrl_c_while_it_starts_is_one_word() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_ctrl_c_while_a_command_works_is_one_word() -> None:
+    code = """
+import sys
+import fcnrt.runtime.engines.engine_file as engine_file
+def interrupt(path):
+    raise KeyboardInterrupt
+engine_file.is_engine = interrupt
+sys.argv = ["fcnrt", "info", "net.onnx"]
+from fcnrt.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_full_disk_behind_stdout_is_one_line(tiny_model: Path) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "fcnrt", "info", tiny_model, "--json"]

@@ -6,6 +6,7 @@ import http.server
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -305,6 +306,24 @@ def test_being_stopped_keeps_the_frames_so_far(
     assert last == "interrupted"
     assert summary.startswith(f"  {_frame_count(str(work / 'live-overlay.mp4'))} frames · ")
     assert _names(work) == ["live-overlay.mp4"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_being_stopped_before_a_stream_says_anything(
+    tiny_model: Path, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = [sys.executable, "-m", "fcnrt", "run", f"http://127.0.0.1:{silent.getsockname()[1]}/live.ts"]
+        process = subprocess.Popen(
+            [*command, "--model", tiny_model], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(sent)
+            out, err = process.communicate(timeout=8)  # the stream is given up after 10 s
+
+    assert (process.returncode, out, err) == (code, "", "interrupted\n")
+    assert _names(tmp_path) == []
 
 
 def test_a_terminal_that_is_gone_keeps_the_frames_so_far(tiny_model: Path, endless_stream: str, tmp_path: Path) -> None:

@@ -125,8 +125,16 @@ def test_streams_that_do_not_wait_are_told_from_files(tmp_path: Path) -> None:
 
     assert is_live("rtsp://camera/1")
     assert is_live("RTSPS://camera/1")
+    (tmp_path / "camera.SDP").touch()
+    assert is_live(str(tmp_path / "camera.SDP"))
     assert not is_live("https://example.org/clip.mp4")
     assert not is_live(str(tmp_path / "clip.mp4"))
+
+
+def test_schemes_are_handed_on_in_the_letters_that_ffmpeg_knows() -> None:
+    source = find_source("RtSp://User:Word@camera/Live")
+    assert isinstance(source, VideoSource)
+    assert source.address == "rtsp://User:Word@camera/Live"
 
 
 def test_an_empty_name() -> None:  # of a variable of the shell that is not set
