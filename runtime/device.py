@@ -25,6 +25,8 @@ class Device:
         """
         if text == "auto":
             return None
+        if not isinstance(text, str):
+            raise DeviceError(f"{text!r} is not a device; write auto, cpu, cuda or cuda:N, as text")
         if text == "cpu":
             return cls("cpu")
         match = re.fullmatch(r"cuda(?::(\d+))?", text)

@@ -11,6 +11,8 @@ from .errors import FrameError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .spec import ChannelOrder
+
 
 class SupportsDlpack(Protocol):
     """An array or tensor of another library that offers the DLPack protocol, for example a `torch.Tensor`."""
@@ -52,15 +54,16 @@ _DEVICE_NAMES = {2: "cuda", 8: "metal", 10: "rocm"}
 _OTHER_MODES = {"1", "L", "LA", "La", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
-def as_frames(frame: FrameLike) -> NDArray[np.uint8]:
+def as_frames(frame: FrameLike, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
     """The frame or batch of frames as a C-contiguous array, uint8 (H, W, 3) or (N, H, W, 3).
 
     Shares the caller's memory where that is contiguous already, and copies it where it is not.
 
     Raises:
-        FrameError: If it is not an array in CPU memory, or has another dtype or shape, or no pixels.
+        FrameError: If it is not an array in CPU memory, or has another dtype or shape, or no pixels; or if it is an
+            image whose channels are known to be in another order than `channel_order`.
     """
-    _refuse_other_modes(frame)
+    _refuse_other_modes(frame, channel_order)
     array = _as_array(frame)
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3:
         raise FrameError(_wrong_layout(array, "frame" if isinstance(frame, np.ndarray) else "np.asarray(frame)"))
@@ -85,11 +88,17 @@ def check_out(out: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
         raise FrameError(f"out is read-only; make a writable buffer with {_new_buffer(shape)}")
 
 
-def _refuse_other_modes(frame: Any) -> None:
-    """Refuse Pillow's images of a mode whose array says something else than red, green and blue."""
+def _refuse_other_modes(frame: Any, channel_order: ChannelOrder) -> None:
+    """Refuse Pillow's images whose array says something else than the network takes."""
     mode = getattr(frame, "mode", None)
-    if isinstance(mode, str) and hasattr(frame, "convert") and mode in _OTHER_MODES:
+    if not isinstance(mode, str) or not hasattr(frame, "convert"):
+        return
+    if mode in _OTHER_MODES:
         raise FrameError(f'frame is an image of mode {mode}; convert it with frame.convert("RGB")')
+    if mode == "RGB" and channel_order == "bgr":
+        raise FrameError(
+            "frame is an RGB image, and this network takes BGR; convert it with np.asarray(frame)[..., ::-1]"
+        )
 
 
 def _as_array(frame: Any) -> NDArray[Any]:
@@ -135,11 +144,13 @@ def _wrong_layout(array: NDArray[Any], expression: str) -> str:
     if array.dtype.kind == "f":
         fixed = f"({fixed} * 255).round().astype(np.uint8)"
         condition = " if its values are 0..1"
-    elif array.dtype == np.uint16:
+    elif array.dtype.kind == "u" and array.itemsize == 2:  # of either byte order
         fixed = f"({fixed} // 257).astype(np.uint8)"  # 65535 = 257 * 255
         condition = " if its values are 0..65535"
     elif array.dtype == np.bool_:
         fixed = f"({fixed} * np.uint8(255))"
+    elif array.dtype.kind == "V":
+        return message  # a record per pixel, whose fields mean anything
     elif array.dtype != np.uint8:
         fixed = f"{fixed}.astype(np.uint8)"
         condition = " if its values are 0..255"

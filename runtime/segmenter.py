@@ -149,7 +149,7 @@ class Segmenter:
             return on_gpu if out is None else out
         if stream is not None:
             raise FrameError("stream is for frames on a GPU; this frame is in CPU memory: leave stream out")
-        frames = as_frames(frame)
+        frames = as_frames(frame, self.spec.channel_order)
         if out is not None:
             check_out(out, frames.shape[:-1])
         class_map = self._run(frames, ("class_map",), out)["class_map"]
@@ -166,7 +166,7 @@ class Segmenter:
                 built for.
             InferenceError: If the backend fails, or the segmenter was closed.
         """
-        return Prediction(**self._run(as_frames(frame), self.spec.outputs, None))
+        return Prediction(**self._run(as_frames(frame, self.spec.channel_order), self.spec.outputs, None))
 
     def close(self) -> None:
         """Release the network and its memory; a second call does nothing."""

@@ -109,11 +109,15 @@ def compare_reports(old: BenchReport, new: BenchReport, *, limit: float) -> Benc
         SourceError: If the two have no series in common.
     """
     own = {member.name for member in old.members if member.role == "fcnrt"}
-    pairs = [(before, new.find(before.member, before.scope, before.size, before.batch)) for before in old.series]
+    names = _names_in(old, new)
+    pairs = [(before, new.find(names[before.member], before.scope, before.size, before.batch)) for before in old.series]
     found = [(before, after) for before, after in pairs if after is not None]
     judged = sum(before.member in own for before, _ in found)
     if not judged:
-        raise SourceError("the two results have no measurement in common; measure both with the same models and sizes")
+        raise SourceError(
+            "the two results have no measurement in common; measure both with the same models and sizes. One has "
+            f"{_own(old)}; the other {_own(new)}"
+        )
     confidence = 1 - (1 - _CONFIDENCE) / judged
     changes = tuple(
         _change(before, after, limit=limit, confidence=confidence, judged=before.member in own)
@@ -129,6 +133,27 @@ def compare_reports(old: BenchReport, new: BenchReport, *, limit: float) -> Benc
         ),
         notes=(*_differences(old, new), *_drift(changes, limit)),
     )
+
+
+def _names_in(old: BenchReport, new: BenchReport) -> dict[str, str]:
+    """By their names in the old run, what the members are called in the new one.
+
+    A model that is measured alone has another name than among several; then it is known by its file.
+    """
+    present = {member.name for member in new.members}
+    by_file = {(member.role, member.file, member.backend, member.device): member.name for member in new.members}
+    return {
+        member.name: member.name
+        if member.name in present
+        else by_file.get((member.role, member.file, member.backend, member.device), member.name)
+        for member in old.members
+    }
+
+
+def _own(report: BenchReport) -> str:
+    """What a report has measured of fcnrt's own, in words."""
+    own = [f"{member.file} ({member.backend} {member.device})" for member in report.members if member.role == "fcnrt"]
+    return f"{', '.join(own)} at {', '.join(dict.fromkeys(size for size, _ in report.points()))}"
 
 
 def _change(before: Series, after: Series, *, limit: float, confidence: float, judged: bool) -> SeriesChange:

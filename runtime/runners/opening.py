@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 from ..device import Device
 from ..engines.engine_file import is_engine
@@ -33,8 +33,10 @@ def open_runner(
     """
     if backend not in ("auto", *get_args(Backend)):
         raise ValueError(f"backend must be auto, {' or '.join(get_args(Backend))}, got {backend!r}")
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= _MOST_THREADS):
-        raise ValueError(f"threads must be a whole number from 1 to {_MOST_THREADS}, got {threads}")
+    if threads is not None:
+        if not (isinstance(threads, SupportsIndex) and 1 <= threads.__index__() <= _MOST_THREADS):
+            raise ValueError(f"threads must be a whole number from 1 to {_MOST_THREADS}, got {threads!r}")
+        threads = threads.__index__()  # also one of numpy's
     if provider not in get_args(Provider):
         raise ValueError(f"provider must be {' or '.join(get_args(Provider))}, got {provider!r}")
     wanted = Device.parse(device)

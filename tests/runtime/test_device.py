@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fcnrt.runtime.device import Device
@@ -24,7 +26,7 @@ def test_auto_is_no_particular_device() -> None:
     assert Device.parse("auto") is None
 
 
-@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu:0", ""])
-def test_other_text_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", [None, 0, "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu:0", ""])
+def test_other_text_is_refused(text: Any) -> None:
     with pytest.raises(DeviceError, match="is not a device; write auto, cpu, cuda or cuda:N"):
         Device.parse(text)

@@ -55,6 +55,12 @@ def test_pillow_image_of_another_mode(mode: str) -> None:
     assert as_frames(picture.convert("RGB")).shape == FRAME.shape
 
 
+def test_pillow_image_for_a_network_that_takes_bgr() -> None:
+    with pytest.raises(FrameError, match=r"an RGB image, and this network takes BGR; convert it with np\.asarray"):
+        as_frames(Image.fromarray(FRAME), "bgr")
+    assert as_frames(FRAME, "bgr") is not None  # of an array nobody knows the order
+
+
 class WithArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return FRAME
@@ -84,6 +90,7 @@ _RGB, _RGBA, _GRAY = np.ones((4, 5, 3)), np.ones((4, 5, 4), np.uint8), np.ones((
         (_GRAY[..., None], "uint8 (4, 5, 1) (a gray image)", "np.repeat(frame, 3, axis=-1)"),
         (_RGBA, "uint8 (4, 5, 4) (with an alpha channel)", "frame[..., :3]"),
         (_RGBA[None], "uint8 (1, 4, 5, 4) (with an alpha channel)", "frame[..., :3]"),
+        (FRAME.astype(">u2") * 257, "uint16 (4, 5, 3)", "(frame // 257).astype(np.uint8) if its values are 0..65535"),
         (FRAME.transpose(2, 0, 1), "uint8 (3, 4, 5) (channels first)", "frame.transpose(1, 2, 0)"),
         (FRAME.transpose(2, 0, 1)[None], "uint8 (1, 3, 4, 5) (channels first)", "frame.transpose(0, 2, 3, 1)"),
         (

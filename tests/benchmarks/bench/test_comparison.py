@@ -217,9 +217,25 @@ def test_what_is_not_fcnrt_is_not_judged_but_tells_of_the_machine() -> None:
     assert compare_reports(both, old, limit=0.05).passed
 
 
+def test_a_model_is_the_same_whether_it_was_measured_alone_or_among_others() -> None:
+    alone = report(0)
+    name = "m onnxruntime cpu"
+    among = dataclasses.replace(
+        report(1),
+        members=(dataclasses.replace(MEMBER, name=name), dataclasses.replace(MEMBER, name="other", file="other.onnx")),
+        series=tuple(dataclasses.replace(series, member=name) for series in report(1).series),
+    )
+    for old, new in ((alone, among), (among, alone)):
+        found = compare_reports(old, new, limit=0.05)
+        assert len(found.judged) == 4
+        assert found.missing == ()
+
+
 def test_nothing_in_common_is_refused() -> None:
     old = report(0)
-    with pytest.raises(SourceError, match="no measurement in common"):
+    with pytest.raises(
+        SourceError, match=r"no measurement in common.* m\.onnx \(onnxruntime cpu\) at 256x256, 512x512;"
+    ):
         compare_reports(old, dataclasses.replace(old, series=()), limit=0.05)
 
 

@@ -207,11 +207,15 @@ def test_unknown_backend(tiny_model: Path) -> None:
         open_runner(tiny_model, backend="torch")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("threads", [0, 10**5, 2.5])
+@pytest.mark.parametrize("threads", [0, 10**5, 2.5, "2"])
 def test_impossible_numbers_of_threads(tiny_model: Path, threads: int) -> None:
     """ONNX Runtime would start 100,000 of them, and the machine would stand still."""
-    with pytest.raises(ValueError, match=f"threads must be a whole number from 1 to 1024, got {threads}"):
+    with pytest.raises(ValueError, match=f"threads must be a whole number from 1 to 1024, got {threads!r}"):
         open_runner(tiny_model, threads=threads)
+
+
+def test_a_number_of_threads_may_be_numpy_s(tiny_model: Path) -> None:
+    assert open_runner(tiny_model, device="cpu", threads=np.int64(1)).device == "cpu"  # type: ignore[arg-type]
 
 
 def test_cuda_gives_the_same_class_map(tiny_model: Path, cuda_device: str) -> None:
