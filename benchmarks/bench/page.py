@@ -28,7 +28,9 @@ svg text.strong { fill: var(--text); font-weight: 600; } svg text.loss { fill: v
 .median { stroke: var(--text); stroke-width: 2; } .p99 { stroke: var(--text); stroke-dasharray: 3 2; }
 .legend { margin: .4rem 0; } .entry { display: inline-block; margin-right: 1rem; }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .35em; }
-.scroll { margin-bottom: 1.2rem; } table { border-radius: 10px; border-collapse: separate; border-spacing: 0; }
+.scroll { margin-bottom: 1.2rem; }
+@media (min-width: 64rem) { .scroll { width: max-content; min-width: 100%; max-width: calc(50vw + 28rem); } }
+table { border-radius: 10px; border-collapse: separate; border-spacing: 0; }
 th:first-child { position: sticky; left: 0; background: var(--card); }
 tbody th { white-space: normal; min-width: 8.5rem; }
 """
