@@ -30,10 +30,12 @@ def render_pack_readme(spec: ModelSpec, *, model: str, engines: Sequence[str], f
 
 1. Is everything here? `sha256sum -c SHA256SUMS`
 2. `{model}` runs in ONNX Runtime, OpenVINO and TensorRT{built}.
-3. Input `image`: uint8 [batch, height, width, 3], {order}, rows without padding, any size from 1x1.
+3. Input `image`: uint8 [batch, height, width, 3], {order}, rows without padding, any size from 1x1;
+   OpenVINO may refuse a height or width below 17.
 4. Output `class_map`: uint8 [batch, height, width], of the same size; a value is the index of a class.{further}
 5. Nothing else is to be done: channel order, scaling, padding and arg-max are inside of the graph.
-6. Classes and colours: `fcnrt_model.hpp` for C++, `palette.csv` for tables; `manifest.json` says all that is known.
+6. Classes and colours: `fcnrt_model.hpp` for C++17, `palette.csv` for tables; `manifest.json` says all that is
+   known. Two models in one program: include the header of each in a .cpp of its own.
 7. Test: run `frames/{frame}.ppm` (one line of text, then RGB bytes;{exchange} the same picture as `.png`). Your bytes
    must be those after the first line of `frames/{frame}.classes.pgm`; their SHA-256 is in `manifest.json`.
 8. The expected class maps are from {expected_from}. Another processor or library rounds differently:

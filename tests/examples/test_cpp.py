@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fcnrt.export.pack.cpp_header import render_cpp_header
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec
 
 
@@ -87,3 +88,32 @@ int main() { for (auto name : fcnrt_model::class_names) std::cout << name << ' '
     subprocess.run(command, check=True)
     names = subprocess.run([tmp_path / "names"], capture_output=True, text=True, check=True).stdout.split()
     assert (len(names), names[0], names[20]) == (21, "background", "tvmonitor")
+
+
+def test_headers_of_two_models_in_one_program(cpp_compiler: str, tiny_spec: ModelSpec, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        header = render_cpp_header(tiny_spec, f"{name}.onnx")
+        (tmp_path / name / "fcnrt_model.hpp").write_text(header)
+        (tmp_path / f"{name}.cpp").write_text(
+            f'#include "{name}/fcnrt_model.hpp"\n'
+            # By its address, so that the linker has a choice.
+            f"const std::string_view* {name}() {{ return &fcnrt_model::file_name; }}\n"
+        )
+    (tmp_path / "main.cpp").write_text("""
+#include <iostream>
+#include <string_view>
+const std::string_view *first(), *second();
+int main() { std::cout << *first() << ' ' << *second(); }
+""")
+    sources = [tmp_path / f"{name}.cpp" for name in ("main", "first", "second")]
+    subprocess.run([cpp_compiler, "-std=c++17", "-O0", *sources, "-o", tmp_path / "both"], check=True)
+    told = subprocess.run([tmp_path / "both"], capture_output=True, text=True, check=True).stdout
+    assert told == "first.onnx second.onnx"
+
+
+def test_an_older_cpp_is_told_what_the_header_needs(cpp_compiler: str, demo_pack: Path) -> None:
+    command = [cpp_compiler, "-std=c++14", "-fsyntax-only", "-x", "c++", demo_pack / "fcnrt_model.hpp"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert '#error "fcnrt_model.hpp needs C++17: -std=c++17' in done.stderr
