@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -74,15 +75,10 @@ void print(const char* name, const Milliseconds& samples) {
     std::printf("], ");
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-    if (count != 5) {
-        std::fprintf(stderr, "usage: %s MODEL HEIGHT WIDTH ROUNDS\n", arguments[0]);
-        return 2;
-    }
-    const py::ssize_t height = std::atol(arguments[2]), width = std::atol(arguments[3]);
-    const int rounds = std::atoi(arguments[4]);
+void measure(const char* model, py::ssize_t height, py::ssize_t width, int rounds) {
+    constexpr py::ssize_t kLargest = 65535;
+    if (height < 1 || width < 1 || height > kLargest || width > kLargest || rounds < 1)
+        throw std::invalid_argument("HEIGHT, WIDTH and ROUNDS must be at least 1, a side at most 65535");
     std::vector<std::uint8_t> frame(height * width * 3), class_map(height * width);
     for (std::size_t i = 0; i < frame.size(); ++i) frame[i] = static_cast<std::uint8_t>(i * 31 % 251);
 
@@ -93,9 +89,13 @@ int main(int count, char** arguments) {
         const py::gil_scoped_acquire lock;
         py::dict names;
         py::exec(kTimedSession, names);
-        const py::tuple opened = names["open_timed"](arguments[1]);
-        segment.emplace(opened[0]);
-        session = opened[1];
+        try {
+            const py::tuple opened = names["open_timed"](model);
+            segment.emplace(opened[0]);
+            session = opened[1];
+        } catch (py::error_already_set& error) {
+            throw std::runtime_error(py::str(error.value()).cast<std::string>());
+        }
     }
     const auto call = [&] { (*segment)(frame.data(), class_map.data(), height, width); };
 
@@ -115,4 +115,20 @@ int main(int count, char** arguments) {
     const py::gil_scoped_acquire lock;
     session = py::object();
     segment.reset();
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count != 5) {
+        std::fprintf(stderr, "usage: %s MODEL HEIGHT WIDTH ROUNDS\n", arguments[0]);
+        return 2;
+    }
+    try {
+        measure(arguments[1], std::atol(arguments[2]), std::atol(arguments[3]), std::atoi(arguments[4]));
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return 1;
+    }
+    return 0;
 }

@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -19,6 +20,8 @@ class Python {
   public:
     /// Args: `executable` is the python of the environment that fcnrt is installed in.
     explicit Python(const std::string& executable) {
+        // Python would start without it, and find no packages.
+        if (!std::filesystem::exists(executable)) throw std::runtime_error("there is no Python at " + executable);
         PyConfig config;
         PyConfig_InitPythonConfig(&config);
         config.parse_argv = 0;               // the program's arguments are its own
@@ -30,6 +33,8 @@ class Python {
             throw std::runtime_error("Python cannot be started from " + executable);
         }
         interpreter_.emplace(&config);
+        if (py::module_::import("importlib.util").attr("find_spec")("fcnrt").is_none())
+            throw std::runtime_error("fcnrt is not installed for " + executable + "; give the python of its environment");
         released_.emplace();  // from here on whoever needs the interpreter's lock takes it
     }
 
@@ -62,6 +67,8 @@ class Segmenter {
     /// Args: `frame` is uint8 (height, width, 3) in the network's order of channels, `class_map` uint8 (height, width);
     /// both without padding between the rows. Neither is kept after the call.
     void operator()(const std::uint8_t* frame, std::uint8_t* class_map, py::ssize_t height, py::ssize_t width) const {
+        // pybind11 would make arrays of its own in their place.
+        if (!frame || !class_map) throw std::invalid_argument("the frame and the class map must not be null");
         const py::gil_scoped_acquire lock;
         translate([&] {
             // An array with an owner, here None, is a view; without one, pybind11 would copy.
