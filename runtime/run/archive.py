@@ -211,7 +211,9 @@ class ArchiveWorker:
 
 
 def _item(source: Path, result: Path, *, is_video: bool) -> ArchiveItem:
-    return ArchiveItem(str(source.resolve()), os.path.abspath(result), is_video)  # noqa: PTH100 - it is not there yet
+    # A link that leads nowhere is told by its own name: what it once led to the user never gave.
+    file = source.resolve() if source.exists() else Path.cwd() / source
+    return ArchiveItem(str(file), os.path.abspath(result), is_video)  # noqa: PTH100 - it is not there yet
 
 
 def _forget(item: ArchiveItem) -> None:
@@ -228,6 +230,8 @@ def _key(item: ArchiveItem, settings: ArchiveSettings) -> dict[str, Any]:
     """What the result was made from, so that it can be recognised."""
     try:
         facts = Path(item.source).stat()
+    except FileNotFoundError as exc:
+        raise SourceError(f"{item.source}: no such file") from exc
     except OSError as exc:
         raise SourceError(f"{item.source}: cannot be read ({exc.strerror})") from exc
     return {

@@ -136,8 +136,14 @@ def test_an_input_that_has_vanished_does_not_stop_the_others(archive: Path, tiny
     Path("in", "a.png").unlink()
     worker = ArchiveWorker(_settings(tiny_model), "cpu", 1)
     reasons = [worker(item) for item in items]
-    assert "a.png: cannot be read (No such file or directory)" in str(reasons[0])
-    assert reasons[1:] == [None, None]
+    assert reasons == [f"{Path.cwd() / 'in' / 'a.png'}: no such file", None, None]
+
+
+def test_a_link_that_leads_nowhere_is_told_by_its_own_name(archive: Path, tiny_model: Path) -> None:
+    (archive / "dead.png").symlink_to("/nonexistent.png")
+    worker = ArchiveWorker(_settings(tiny_model), "cpu", 1)
+    reasons = [worker(item) for item in plan_archive(["in/*.png"], Path("out"), "overlay")]
+    assert reasons == [None, f"{Path.cwd() / 'in' / 'dead.png'}: no such file"]
 
 
 def test_videos_of_a_size_that_the_model_does_not_take_are_told(
