@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from ..benchmarks.plain_text import plain_text
 from ..datasets.labeled_image import LabeledImage
 from ..fcn_models.voc import VOC_VOID
 from ..runtime.atomic import atomic_path
@@ -23,6 +23,7 @@ _DPI = 100
 _MOST_LEGEND_ROWS = 24
 
 
+@plain_text()
 def plot_history(history: Sequence[Round], path: Path) -> None:
     """Loss, pixel accuracy and mean IoU against the epochs, as a PNG.
 
@@ -49,6 +50,7 @@ def plot_history(history: Sequence[Round], path: Path) -> None:
     _write(figure, path)
 
 
+@plain_text()
 def plot_samples(
     samples: Sequence[LabeledImage],
     predictions: Sequence[NDArray[np.uint8]],
@@ -100,5 +102,5 @@ def plot_samples(
 def _write(figure: Figure, path: Path) -> None:
     # Without pyplot there is neither a window system to ask for nor a list of figures that grows.
     FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary, mpl.rc_context({"font.family": "DejaVu Sans"}):
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=_DPI)

@@ -87,9 +87,9 @@ class RunFolder(Checkpoint):
             if is_best:
                 with atomic_path(self._folder / BEST) as path:
                     shutil.copyfile(self._folder / LAST, path)
-                self._draw_samples(pl_module, found)
             self._write_history()
-        # All processes take part. The state comes last: what it says has been written is there.
+        # All processes take part. The state comes behind the weights, which it says have been written, and before the
+        # pictures: whatever goes wrong with those, the training can go on.
         unfinished = self._folder / f".{STATE}"
         try:
             trainer.save_checkpoint(unfinished)
@@ -97,6 +97,9 @@ class RunFolder(Checkpoint):
             raise OutputError(f"cannot write {self._folder / STATE}: {exc.strerror or exc}") from exc
         if trainer.is_global_zero:
             unfinished.replace(self._folder / STATE)
+            plot_history(self.history, self._folder / CURVES)
+            if is_best:
+                self._draw_samples(pl_module, found)
             if trainer.logger is not None:
                 values = dataclasses.asdict(found)
                 trainer.logger.log_metrics({name: values[name] for name in values if name != "step"}, step=found.step)
@@ -179,4 +182,3 @@ class RunFolder(Checkpoint):
             writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Round)])
             writer.writeheader()
             writer.writerows(dataclasses.asdict(entry) for entry in self.history)
-        plot_history(self.history, self._folder / CURVES)

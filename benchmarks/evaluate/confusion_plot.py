@@ -11,9 +11,12 @@ import numpy as np
 from ...datasets.confusion import ConfusionMatrix
 from ...runtime.atomic import atomic_path
 from ...runtime.errors import MissingDependencyError
+from ..plain_text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
 
 _DPI = 120
 _MOST_WRITTEN = 30  # classes; numbers would not be readable in more
@@ -44,6 +47,14 @@ def plot_confusion(confusion: ConfusionMatrix, class_names: Sequence[str], path:
     """
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with plain_text():
+        figure = _figure(confusion, class_names, title)
+        with atomic_path(path) as temporary:
+            FigureCanvasAgg(figure).print_figure(temporary, dpi=_DPI, format="png")
+
+
+def _figure(confusion: ConfusionMatrix, class_names: Sequence[str], title: str) -> Figure:
     from matplotlib.figure import Figure
 
     counts = confusion.counts
@@ -69,5 +80,4 @@ def plot_confusion(confusion: ConfusionMatrix, class_names: Sequence[str], path:
     bar = figure.colorbar(image, ax=axes, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]), shrink=0.7)
     bar.ax.set_yticklabels(["0", "1", "10", "25", "50", "100"])
     bar.set_label("% of the true class's pixels")
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, dpi=_DPI, format="png")
+    return figure

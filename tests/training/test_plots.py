@@ -54,3 +54,13 @@ def test_a_loss_that_hardly_falls_is_seen(tmp_path: Path) -> None:
     curve = blue[blue[:, 1] < 0.6 * drawn.shape[1]]  # the legend's sample of the line lies to the right
     assert len(curve) > 100
     assert curve[:, 0].min() > frame.min() + 5
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    """Dollar signs are no mathematics, which these would be none of, and signs without glyph are no warning."""
+    label = np.zeros((20, 30), np.uint8)
+    label[5:] = 1
+    sample = LabeledImage(np.zeros((20, 30, 3), np.uint8), label, "cost $5^$ a")
+    names, palette = ("$red_$", "汽车"), ((0, 0, 0), (255, 136, 0))
+    plot_samples([sample], [label], tmp_path / "a.png", class_names=names, palette=palette, title="$6_$")
+    assert pixels(tmp_path / "a.png", palette[1]) > 1000

@@ -143,6 +143,19 @@ def test_ctrl_c_that_python_drops_stops_behind_the_step(tmp_path: Path, squares,
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_picture_that_fails_costs_nothing_that_was_learned(
+    tmp_path: Path, squares, make_start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OutputError("cannot write samples.png")
+
+    monkeypatch.setattr("fcnrt.training.run_folder.plot_samples", fail)
+    with pytest.raises(OutputError, match=r"cannot write samples\.png"):
+        train(make_start(), squares, squares, tmp_path, PLAN)
+    with pytest.raises(TrainingError, match="has taken 5 steps"):
+        train(make_start(), squares, squares, tmp_path, PLAN, resume=True)
+
+
 def test_a_terminated_training_is_no_finished_one(tmp_path: Path, squares, make_start) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(

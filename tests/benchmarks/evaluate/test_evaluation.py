@@ -75,3 +75,9 @@ def test_the_plot_is_a_picture_of_the_matrix(evaluation: Evaluation, tmp_path: P
     assert np.abs(picture - other).max() > 100
     with pytest.raises(OutputError, match=r"cannot write .*none/a\.png"):
         plot_confusion(wrong, NAMES, tmp_path / "none" / "a.png", title="net")
+
+
+def test_names_are_drawn_as_they_are(evaluation: Evaluation, tmp_path: Path) -> None:
+    names = ("$sky_$", "道", *NAMES[2:])
+    plot_confusion(evaluation.confusion, names, tmp_path / "a.png", title="net on cost $5^$ a")
+    assert (tmp_path / "a.png").is_file()
