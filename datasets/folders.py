@@ -122,7 +122,6 @@ def _part(
         num_classes=num_classes,
         listed_in=listed_in,
         read_label=read_matte if matte else read_index_label,
-        upright=True,  # photos from phones; annotation tools and fcnrt run show them upright
     )
 
 

@@ -18,21 +18,15 @@ _PNG_BIT_DEPTH = 24  # its offset in the file: the format fixes the place of the
 _HALF_OPAQUE = 128
 
 
-def read_picture(path: Path, *, upright: bool = False) -> NDArray[np.uint8]:
-    """The picture, uint8 (H, W, 3), RGB.
-
-    Args:
-        path: The file.
-        upright: Whether to turn it as its EXIF orientation says; otherwise it is taken as it is stored.
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture, uint8 (H, W, 3), RGB, turned as its EXIF orientation says, as it is where a network runs on it.
 
     Raises:
         DatasetError: If the file cannot be read, or has more than 8 bits per channel.
     """
     import PIL.ImageOps
 
-    picture = _open_8_bit(path)
-    if upright:
-        picture = PIL.ImageOps.exif_transpose(picture)
+    picture = PIL.ImageOps.exif_transpose(_open_8_bit(path))
     return np.asarray(picture.convert("RGB"))
 
 

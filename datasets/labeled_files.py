@@ -35,15 +35,14 @@ class FilePair:
 class LabeledFiles(Sequence[LabeledImage]):
     """Pictures with their labels; they are read when asked for.
 
-    A slice is a data set of those pictures, still unread.
+    A slice is a data set of those pictures, still unread. Pictures are turned upright, as their EXIF orientation says;
+    labels must have been drawn on the upright ones.
 
     Args:
         pairs: The files.
         num_classes: Labels must be below it, or 255 (void).
         listed_in: What names them, for messages.
         read_label: Reads the label in a file, of so many classes.
-        upright: Whether pictures are turned as their EXIF orientation says, as they are when a network runs on them.
-            The labels must have been drawn on the upright pictures, then.
 
     Raises:
         DatasetError: If there is no picture, or a file is missing. Also on access, for a damaged picture, labels that
@@ -58,7 +57,6 @@ class LabeledFiles(Sequence[LabeledImage]):
         num_classes: int,
         listed_in: str,
         read_label: Callable[[Path, int], NDArray[np.uint8]] = read_index_label,
-        upright: bool = False,
     ) -> None:
         try:
             import PIL.Image  # noqa: F401  # needed at the first access: say so before the long work begins
@@ -77,7 +75,6 @@ class LabeledFiles(Sequence[LabeledImage]):
         self.pairs = tuple(pairs)
         self.num_classes = num_classes
         self._read_label = read_label
-        self._upright = upright
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -94,7 +91,7 @@ class LabeledFiles(Sequence[LabeledImage]):
             part.pairs = self.pairs[index]
             return part
         pair = self.pairs[index]
-        image = read_picture(pair.image, upright=self._upright)
+        image = read_picture(pair.image)
         label = self._read_label(pair.label, self.num_classes)
         if image.shape[:2] != label.shape:
             raise DatasetError(

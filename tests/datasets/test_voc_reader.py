@@ -53,6 +53,18 @@ def test_pictures_are_rgb_whatever_their_file_is(voc: Path, mode: str) -> None:
     np.testing.assert_allclose(image, 204, atol=2)
 
 
+def test_pictures_are_turned_upright(voc: Path) -> None:
+    """As in all layouts; by half a turn, which their size does not tell."""
+    exif = Image.Exif()
+    exif[0x0112] = 3  # to be turned by half a turn
+    stored = np.zeros((3, 4, 3), np.uint8)
+    stored[-1] = 200
+    Image.fromarray(stored).save(voc / "JPEGImages" / "a.jpg", exif=exif, quality=100)
+    image = VocSegmentation(voc, "val")[0].image
+    assert image[0].mean() > 150
+    assert image[-1].mean() < 50
+
+
 def test_blank_lines_are_skipped(voc: Path) -> None:
     assert [picture.name for picture in VocSegmentation(voc, "train")] == ["b", "a"]
 
