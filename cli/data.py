@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .parsing import parsed
 
+if TYPE_CHECKING:
+    from ..runtime.spec import ImageSize
+
 data = typer.Typer(help="Make data sets.", no_args_is_help=True)
 
+_LARGEST_SIDE = 8192  # JPEG and memory end somewhere above
 _CLIP_NAME = "clip.mp4"
 _CLIP_SIZE = "360x640"
 _CLIP_SECONDS = 8
@@ -37,7 +41,7 @@ def synth(
     from ..runtime.spec import ImageSize
     from .progress import progress_bar
 
-    scene_size = parsed("--size", size, ImageSize.parse)
+    scene_size = parsed("--size", size, _scene_size)
     with progress_bar(count, "scenes/s") as advance:
         write_voc(out, count=count, seed=seed, size=scene_size, on_scene=advance)
     typer.echo(f"{out}: {count} scenes of {scene_size}, splits train, val, trainval")
@@ -48,3 +52,12 @@ def synth(
                 clip, seed=seed, frames=frames, fps=_CLIP_FPS, size=ImageSize.parse(_CLIP_SIZE), on_frame=advance
             )
         typer.echo(f"{clip}: {_CLIP_SECONDS} s, {_CLIP_SIZE}, {_CLIP_FPS} fps")
+
+
+def _scene_size(text: str) -> ImageSize:
+    from ..runtime.spec import ImageSize
+
+    size = ImageSize.parse(text)
+    if max(size.height, size.width) > _LARGEST_SIDE:
+        raise ValueError(f"{size} is too large; a scene has up to {_LARGEST_SIDE} pixels a side")
+    return size

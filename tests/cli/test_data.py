@@ -34,7 +34,17 @@ def test_video_films_a_scene_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert container.streams.video[0].frames == 240
 
 
-@pytest.mark.parametrize("arguments", [["--size", "12"], ["--size", "0x4"], ["--count", "1"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--size", "12"],
+        ["--size", "0x4"],
+        ["--size", "8193x4"],
+        ["--size", "4x70000"],
+        ["--count", "1"],
+        ["--seed", "-1"],
+    ],
+)
 def test_wrong_usage_writes_nothing(tmp_path: Path, arguments: list[str]) -> None:
     result = runner.invoke(app, ["data", "synth", str(tmp_path / "set"), *arguments])
     assert result.exit_code == 2
