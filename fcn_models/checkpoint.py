@@ -155,11 +155,13 @@ def save_checkpoint(
         tensors[key] = tensor.to("cpu", getattr(torch, dtype)).contiguous()
         check_finite(key, tensors[key], f"the model, as {dtype},")
     with atomic_path(path) as temporary:
+        mode = temporary.stat().st_mode
         try:
             # One entry only: safetensors writes several in random order.
             save_file(tensors, temporary, metadata={METADATA_KEY: metadata.to_json()})
         except SafetensorError as exc:
             raise OutputError(f"cannot write {path}: {exc}") from exc
+        temporary.chmod(mode)  # safetensors puts a private file in its place
 
 
 def _load_own(

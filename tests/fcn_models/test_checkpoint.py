@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,3 +241,11 @@ def test_saving_refuses_what_it_could_not_load(tmp_path: Path) -> None:
 def test_saving_into_no_directory_says_so(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*nowhere/net.safetensors: No such file or directory"):
         save(slim(), tmp_path / "nowhere" / "net.safetensors")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_checkpoint_is_an_ordinary_file(tmp_path: Path) -> None:
+    """Readable for whom the user's other files are; safetensors itself makes private ones."""
+    (tmp_path / "other").touch()
+    save(slim("fcn32s"), tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
