@@ -13,6 +13,7 @@ from .voc import voc_palette
 
 _LINE = re.compile(r"(?P<name>.*?\S)(?:\s+#(?P<color>[0-9a-fA-F]{6}))?")
 _MEANT_AS_COLOR = re.compile(r"(?<!\S)#\S*|#[0-9a-fA-F]{6}(?!\S)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_CLASSES = 256
 
 
@@ -25,8 +26,8 @@ def read_class_file(path: Path, *, palette: Palette | None = None) -> tuple[tupl
         palette: Colours of the classes that the file gives none; those of PASCAL VOC if left out.
 
     Raises:
-        CheckpointError: If the file cannot be read, a line is empty, a colour is mistyped, a name is there twice, or
-            there are too many.
+        CheckpointError: If the file cannot be read, a line is empty, a colour is mistyped, a name has control
+            characters or is there twice, or there are too many.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
@@ -42,6 +43,10 @@ def read_class_file(path: Path, *, palette: Palette | None = None) -> tuple[tupl
         match = _LINE.fullmatch(line.strip())
         if match is None:
             raise CheckpointError(f"{path}: line {index + 1} is empty; write one class per line: NAME or NAME #rrggbb")
+        if _CONTROL.search(match["name"]) is not None:
+            raise CheckpointError(
+                f"{path}: line {index + 1}: {match['name']!r} holds a control character or a tab; remove it"
+            )
         mistyped = _MEANT_AS_COLOR.search(match["name"])
         if mistyped is not None:
             raise CheckpointError(

@@ -45,6 +45,8 @@ def test_names_and_some_colours(checkpoint: Checkpoint, tmp_path: Path) -> None:
         (b"a #00ff0g\nb\nc\n", "line 1: '#00ff0g' is no colour"),
         (b"a\nb#00ff00\nc\n", "line 2: '#00ff00' is no colour at the end, after a name and a space"),
         (b"a\n#00ff00\nc\n", "line 2: '#00ff00' is no colour at the end, after a name"),
+        (b"a\n\x1b[31mred\nc\n", r"line 2: '\\x1b\[31mred' holds a control character or a tab; remove it"),
+        (b"a\nb\nc\td\n", r"line 3: 'c\\td' holds a control character"),
         (b"\xff\xfe\x00", "is not a text file"),
     ],
 )
