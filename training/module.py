@@ -87,6 +87,18 @@ class FCNTraining(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what is frozen: of many classes the upsampling is a thousand times as large as all the rest."""
+        for name in self._frozen():
+            del checkpoint["state_dict"][name]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in what is frozen, which the network has already."""
+        checkpoint["state_dict"].update(self._frozen())
+
+    def _frozen(self) -> dict[str, torch.Tensor]:
+        return {name: value.detach() for name, value in self.named_parameters() if not value.requires_grad}
+
     def on_train_epoch_start(self) -> None:
         """Begin a round, with random numbers that do not depend on how the training got here."""
         torch.manual_seed(hash((self._seed, self.global_step, self.global_rank)) % 2**63)

@@ -182,6 +182,21 @@ def test_the_state_holds_nothing_but_values(tmp_path: Path, squares, make_start)
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert state["global_step"] == 5
     assert state["fcnrt"]["settings"]["recipe"] == "scratch"
+    assert not any("upscore" in name for name in state["state_dict"])  # fixed, and of many classes a gigabyte
+
+
+def test_a_state_that_holds_the_upsampling_is_resumed_too(tmp_path: Path, squares, make_start) -> None:
+    """As earlier ones do."""
+    train(make_start(), squares, squares, tmp_path, PLAN)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    frozen = {
+        f"network.{name}": value for name, value in make_start().network.state_dict().items() if "upscore" in name
+    }
+    assert frozen
+    state["state_dict"].update(frozen)
+    torch.save(state, tmp_path / "last.ckpt")
+    history = train(make_start(), squares, squares, tmp_path, dataclasses.replace(PLAN, epochs=3), resume=True)
+    assert [found.step for found in history] == [5, 8]
 
 
 def test_only_the_same_training_is_resumed(tmp_path: Path, squares, make_start) -> None:
