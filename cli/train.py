@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -127,6 +128,8 @@ def train(
         raise typer.BadParameter("give --epochs or --steps, not both")
     if init != _NONE and (width != 1 or fc_channels != _PAPER_FC_CHANNELS):
         raise typer.BadParameter("--width and --fc-channels go with --init none; other weights have their own")
+    if lr is not None and not math.isfinite(lr):
+        raise typer.BadParameter(f"{lr:g} is no learning rate; give a number, 0 or more", param_hint="--lr")
     from ..runtime.spec import ImageSize
 
     size = None if crop is None else parsed("--crop", crop, ImageSize.parse)
@@ -205,7 +208,7 @@ def _open(
     else:
         raise DatasetError(f"{root} ({found.layout}) does not tell its classes; name them with --classes FILE")
     if len(names) < 2:
-        raise DatasetError(f"{classes} names {len(names)} classes; there must be 2 at least, the background included")
+        raise DatasetError(f"{classes} names fewer than 2 classes; the background is one of them")
     val = found.open(val_split, num_classes=len(names))
     if sbd is None:
         return found.open(train_split, num_classes=len(names)), val, names, palette
@@ -254,8 +257,8 @@ def _survey(train_pictures: LabeledFiles, val_pictures: LabeledFiles, names: Seq
     from .progress import progress_bar
 
     with progress_bar(len(train_pictures) + len(val_pictures), "pictures/s") as advance:
-        seen = count_labels(train_pictures, len(names), on_picture=advance)
-        count_labels(val_pictures, len(names), on_picture=advance)
+        seen = count_labels(train_pictures, len(names), purpose=" to learn from", on_picture=advance)
+        count_labels(val_pictures, len(names), purpose=" to validate on", on_picture=advance)
     text = f"{len(train_pictures):,} to learn from, {len(val_pictures):,} to validate on, all readable"
     shared = {pair.image for pair in train_pictures.pairs} & {pair.image for pair in val_pictures.pairs}
     if shared:

@@ -143,7 +143,9 @@ def _by_name(folder: Path, pairs: Sequence[FilePair], split: str) -> list[FilePa
     if (folder / f"{other}.txt").is_file():  # a fifth of all would share pictures with it
         raise DatasetError(f"{folder} has a list {other}.txt and none for {split}; write {split}.txt")
     if len(pairs) < 2:
-        raise DatasetError(f"{folder} has {len(pairs)} pictures; training needs one to learn from and one to validate")
+        raise DatasetError(
+            f"{folder} has fewer than two pictures; training needs one to learn from and one to validate"
+        )
     mixed = sorted(pairs, key=lambda pair: zlib.crc32(pair.name.encode()))
     held_out = max(1, len(pairs) // _HELD_OUT_SHARE)
     chosen = mixed[:held_out] if split == "val" else mixed[held_out:]

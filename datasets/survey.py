@@ -16,13 +16,18 @@ _READERS = 4  # decoders let go of Python's lock
 
 
 def count_labels(
-    pictures: Sequence[LabeledImage], num_classes: int, *, on_picture: Callable[[], None] = lambda: None
+    pictures: Sequence[LabeledImage],
+    num_classes: int,
+    *,
+    purpose: str = "",
+    on_picture: Callable[[], None] = lambda: None,
 ) -> NDArray[np.int64]:
     """Pixels of each class, int64 (num_classes,); every picture is decoded and checked on the way.
 
     Args:
         pictures: The data set.
         num_classes: Number of classes.
+        purpose: What the pictures are for, for messages: `` to learn from``.
         on_picture: Called after each picture, to show progress.
 
     Raises:
@@ -43,11 +48,13 @@ def count_labels(
             f"label {num_classes + int(foreign[0])} is there; the {num_classes} classes are 0 to {num_classes - 1}"
         )
     if not total[:num_classes].any():
-        raise nothing_labelled(len(pictures))
+        raise nothing_labelled(len(pictures), purpose)
     return total[:num_classes]
 
 
-def nothing_labelled(pictures: int) -> DatasetError:
+def nothing_labelled(pictures: int, purpose: str = "") -> DatasetError:
     """The error to raise if all pixels of so many pictures are void."""
     plural = "" if pictures == 1 else "s"
-    return DatasetError(f"no pixel of {pictures:,} picture{plural} is labelled: all of them are void ({VOC_VOID})")
+    return DatasetError(
+        f"no pixel of {pictures:,} picture{plural}{purpose} is labelled: all of them are void ({VOC_VOID})"
+    )

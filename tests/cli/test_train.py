@@ -160,6 +160,7 @@ def test_resuming(fcnrt, discs: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--epochs", "1", "--steps", "1"), "give --epochs or --steps, not both"),
+        (("--lr", "inf"), "inf is no learning rate; give a number, 0 or more"),
         (("--crop", "48"), "'48' is not a size; write HEIGHTxWIDTH"),
         (("--init", "vgg16-imagenet", "--width", "0.5"), "--width and --fc-channels go with --init none"),
         (("--recipe", "magic"), "'magic' is not one of"),
@@ -191,7 +192,7 @@ def test_bad_input_is_one_line_before_anything_is_written(fcnrt, discs: Path, tm
         "--classes", classes, "--init", "nowhere.pth", "--width", 1, "--fc-channels", 4096
     )
     classes.write_text("table\n")
-    assert "names 1 classes; there must be 2 at least" in refused("--classes", classes)
+    assert "classes.txt names fewer than 2 classes; the background is one of them" in refused("--classes", classes)
     classes.write_text("table\ndisc\nsquare\n")
     err = fcnrt(*known, "--classes", classes, "--steps", 1, "--train-split", "val").err
     assert (
@@ -199,6 +200,12 @@ def test_bad_input_is_one_line_before_anything_is_written(fcnrt, discs: Path, tm
     )
     assert "; none shows square\n" in err
     (tmp_path / "out" / "last.ckpt").unlink()
+    err = fcnrt(*known, "--classes", classes).err
+    assert err == (
+        f"error: {tmp_path / 'out'} holds a best.safetensors that would be replaced; give another folder, or move it "
+        "away\n"
+    )
+    shutil.rmtree(tmp_path / "out")
     cv2.imwrite(str(discs / "masks" / "7.png"), np.full((64, 80), 9, np.uint8))
     code, _, err = fcnrt(*known, "--classes", classes)
     assert code == 1

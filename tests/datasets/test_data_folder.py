@@ -161,7 +161,7 @@ def test_one_list_alone_says_nothing_of_the_other_split(tmp_path: Path, listed: 
 
 def test_one_picture_is_too_few(tmp_path: Path) -> None:
     write_pair(tmp_path, "a")
-    with pytest.raises(DatasetError, match="has 1 pictures; training needs one to learn from and one to validate"):
+    with pytest.raises(DatasetError, match="has fewer than two pictures; training needs one to learn from"):
         names(tmp_path, "train")
 
 
@@ -245,8 +245,8 @@ def test_labels_are_counted() -> None:
     assert len(seen) == 2
     with pytest.raises(DatasetError, match="label 2 is there; the 2 classes are 0 to 1"):
         count_labels(pictures, 2)
-    with pytest.raises(DatasetError, match="no pixel of 1 picture is labelled: all of them are void"):
-        count_labels([LabeledImage(pictures[0].image, np.full_like(LABEL, 255), "a")], 4)
+    with pytest.raises(DatasetError, match="no pixel of 1 picture to learn from is labelled: all of them are void"):
+        count_labels([LabeledImage(pictures[0].image, np.full_like(LABEL, 255), "a")], 4, purpose=" to learn from")
 
 
 @pytest.fixture
