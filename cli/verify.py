@@ -114,6 +114,8 @@ def _describe_self_test(result: SelfTestResult) -> str:
 
     mark = "✔" if result.passed else "✘"
     frames = f"{mark} {counted(result.frames, 'generated frame')}"
+    if not result.conclusive:
+        return f"{frames} prove nothing: no pixel's class leads clearly, as in a network that is untrained or broken"
     if result.identical:
         return f"{frames}: every pixel has PyTorch's class"
     equal = f"{frames}: {percent(result.equal_share)} of the pixels have PyTorch's class"

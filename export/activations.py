@@ -12,6 +12,7 @@ from torch import nn
 
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+from ..runtime.errors import ParityError
 from .lowering import ChannelAffine, without_batch_norm
 from .reference import normalize
 
@@ -27,6 +28,9 @@ def largest_activation(model: Network, preprocessing: Preprocessing, frames: Ite
         model: The network, in eval mode, float32.
         preprocessing: Its pre-processing.
         frames: RGB frames, uint8 (H, W, 3).
+
+    Raises:
+        ParityError: If it is infinite.
     """
     largest = 0.0
 
@@ -48,6 +52,11 @@ def largest_activation(model: Network, preprocessing: Preprocessing, frames: Ite
     finally:
         for hook in hooks:
             hook.remove()
+    if math.isinf(largest):
+        raise ParityError(
+            "activations are infinite in PyTorch already, in float32: the weights are too large. Take another "
+            "checkpoint, or train the network again."
+        )
     return largest
 
 

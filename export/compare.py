@@ -24,7 +24,7 @@ from ..runtime.spec import ChannelOrder, ImageSize, ModelSpec, Precision
 from .decision import decide, per_class
 from .lowering import half_precision_model
 from .onnx_file import saved_beside
-from .reference import network_logits
+from .reference import network_logits, require_finite
 from .sample_frames import sample_frame
 from .ties import LOGIT_RTOL, flip_margins, tie_gap
 
@@ -96,8 +96,8 @@ def compare_with_pytorch(
         What was compared and how far apart the two are.
 
     Raises:
-        ParityError: If a logit differs by more than the precision explains, or a pixel's class differs although its
-            logits are not nearly tied.
+        ParityError: If a logit differs by more than the precision explains, a pixel's class differs although its
+            logits are not nearly tied, or the module's own logits are NaN or infinite.
         MissingDependencyError: If ONNX Runtime is not installed.
     """
     preprocessing = PREPROCESSING[checkpoint.preprocessing]
@@ -112,6 +112,7 @@ def compare_with_pytorch(
     for index, size in enumerate(COMPARED_SIZES):
         rgb = _frames(index, "rgb")
         expected = network_logits(checkpoint.model, preprocessing, rgb)
+        require_finite(expected, f"a sample frame of {size}")
         references.append(expected)
         if half is not None:
             rounded = network_logits(half, unscaled, rgb) * 2.0**-spec.activation_scale_log2

@@ -14,7 +14,7 @@ from ..runtime.errors import ParityError
 from ..runtime.segmenter import open_the_file_itself
 from ..runtime.self_test import GoldenFrame, SelfTest, golden_frame, run_self_test
 from ..runtime.spec import ImageSize, Precision
-from .reference import reference_logits
+from .reference import reference_logits, require_finite
 from .ties import tie_gap
 
 # Multiples of 32 and not, higher than wide and wider than high: what is wrong with sizes shows. The second one is the
@@ -27,7 +27,11 @@ _FLOOR: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.999, "int8": 0.99}
 
 
 def make_self_test(checkpoint: Checkpoint, precision: Precision) -> SelfTest:
-    """The self-test of a network exported in `precision`; expected class maps are those of the PyTorch module."""
+    """The self-test of a network exported in `precision`; expected class maps are those of the PyTorch module.
+
+    Raises:
+        ParityError: If the module's logits are NaN or infinite.
+    """
     frames = []
     for size in _SIZES + _ENGINE_SIZES:
         candidates = [_golden(checkpoint, precision, seed, size) for seed in range(_CANDIDATES)]
@@ -44,7 +48,7 @@ def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
     """
     with open_the_file_itself(path) as segment:
         result = run_self_test(segment, self_test, channel_order=segment.spec.channel_order)
-    if not result.passed:
+    if result.conclusive and not result.passed:  # weights to start a training from score nothing yet: ties only
         raise ParityError(
             f"the exported graph fails its own self-test: {result.faults:,} of {result.firm_pixels:,} pixels "
             "that are no ties have another class than in PyTorch. The file was not kept."
@@ -54,6 +58,7 @@ def require_self_test_passed(path: Path, self_test: SelfTest) -> None:
 def _golden(checkpoint: Checkpoint, precision: Precision, seed: int, size: ImageSize) -> GoldenFrame:
     frame = golden_frame(seed, size)
     logits = reference_logits(checkpoint.model, PREPROCESSING[checkpoint.preprocessing], frame[None])[0]
+    require_finite(logits, f"a generated frame of {size}")
     second, first = np.partition(logits, -2, axis=0)[-2:]
     firm: NDArray[np.bool_] = first - second > tie_gap(logits, precision)
     return GoldenFrame(seed, size, logits.argmax(0).astype(np.uint8), firm)

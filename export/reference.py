@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 
 from ..fcn_models.network import Network
 from ..fcn_models.preprocessing import Preprocessing
+from ..runtime.errors import ParityError
 from .decision import per_class
 from .heap import return_free_memory
 
@@ -46,6 +47,24 @@ def network_logits(model: Network, preprocessing: Preprocessing, frames: NDArray
     """What the module returns for RGB frames, float32 (N, score_channels, H, W)."""
     with _large_layers_in_slices(model):
         return model(normalize(frames, preprocessing)).numpy()  # type: ignore[no-any-return]
+
+
+def require_finite(logits: NDArray[np.float32], where: str) -> None:
+    """Refuse a network that is broken before it is exported: nothing is far from an infinite logit, or equal to NaN.
+
+    Args:
+        logits: PyTorch's, float32.
+        where: What they were computed for, for the message.
+
+    Raises:
+        ParityError: If one of them is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise ParityError(
+            f"PyTorch's own logits are NaN or infinite on {where}, so there is nothing to compare with: weights are "
+            "too large for float32, or a batch normalisation has a negative variance. Take another checkpoint, or "
+            "train it again."
+        )
 
 
 @contextmanager

@@ -105,7 +105,8 @@ def export_onnx(
 
     Raises:
         ValueError: If an option is not one of the allowed values, or int8 is asked for without calibration frames.
-        ParityError: If the exported graph disagrees with the module, or INT8 costs too much accuracy.
+        ParityError: If the exported graph disagrees with the module, the module's own logits are NaN or infinite, or
+            INT8 costs too much accuracy.
         MissingDependencyError: If ONNX Runtime is not installed.
         OutputError: If the file cannot be written.
     """

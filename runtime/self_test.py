@@ -96,7 +96,7 @@ class SelfTest:
         try:
             data = json.loads(text)
             written_in = int(data["format"])
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
             raise _damaged(repr(exc)) from exc
         if written_in > _FORMAT:
             raise ModelFileError(
@@ -106,7 +106,7 @@ class SelfTest:
         try:
             test = cls(tuple(_golden_frame(entry) for entry in data["frames"]), float(data["floor"]))
             expected = data["sha256"]
-        except (ValueError, TypeError, KeyError, zlib.error) as exc:
+        except (ValueError, TypeError, KeyError, OverflowError, zlib.error) as exc:
             raise _damaged(repr(exc)) from exc
         if test.sha256 != expected:
             raise _damaged("its hash is wrong")
@@ -132,9 +132,14 @@ class SelfTestResult(PixelAgreement):
     floor: float
 
     @property
+    def conclusive(self) -> bool:
+        """Whether any pixel's class leads clearly: whatever a network without scores, or with NaN, returns is a tie."""
+        return self.firm_pixels > 0
+
+    @property
     def passed(self) -> bool:
-        """Whether the file does on this machine what PyTorch does, but for ties and rounding."""
-        return self.identical or self.faults <= (1 - self.floor) * self.firm_pixels
+        """Whether the file is proven to do on this machine what PyTorch does, but for ties and rounding."""
+        return self.conclusive and (self.identical or self.faults <= (1 - self.floor) * self.firm_pixels)
 
 
 def read_self_test(model: Path) -> SelfTest | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.confusion import ConfusionMatrix
+from ...export.reference import require_finite
 from ...runtime.errors import InferenceError
 from ...runtime.spec import ImageSize, Precision
 from .hop import Evidence, Hop, HopTally
@@ -86,6 +87,9 @@ def check_parity(
         stages: Its descendants, in the order in which they were made from each other.
         frames: What to compare on; they are taken one at a time.
         progress: Told the name of each frame as it begins.
+
+    Raises:
+        ParityError: If PyTorch's own logits are NaN or infinite on a frame.
     """
     names = reference.checkpoint.class_names
     before = ["PyTorch", *(stage.name for stage in stages)]
@@ -97,6 +101,7 @@ def check_parity(
     for frame in frames:
         progress(frame.name)
         logits = reference.logits(frame.image)
+        require_finite(logits, frame.name)
         half_logits = reference.half_logits(frame.image)
         if frame.label is not None:
             accuracy = accuracy or ConfusionMatrix(len(names))

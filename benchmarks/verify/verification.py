@@ -58,7 +58,8 @@ def verify_deployment(
         open_model: Opens the deployed file; takes it and the keyword `device`.
 
     Raises:
-        FcnrtError: If something cannot be read or run, or no frame fits the deployed file.
+        FcnrtError: If something cannot be read or run, no frame fits the deployed file, or PyTorch's own logits are
+            NaN or infinite.
     """
     classes = checkpoint.class_names
     with open_deployment(model, checkpoint, device=device, progress=progress, open_model=open_model) as deployment:

@@ -173,9 +173,10 @@ def _require_self_test(model: Path, segment: Segmenter) -> None:
         return
     result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
     if not result.passed:
+        wrong = f"{result.faults:,} of {result.pixels:,} pixels are wrong" if result.conclusive else "it proves nothing"
         raise ModelFileError(
-            f"{model} fails its self-test on this machine ({result.faults:,} of {result.pixels:,} pixels are "
-            f"wrong), so its results are no reference; see: fcnrt verify {model}"
+            f"{model} fails its self-test on this machine ({wrong}), so its results are no reference; see: fcnrt "
+            f"verify {model}"
         )
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.fcn_models.voc import voc_palette
 from fcnrt.runtime.errors import OutputError
 from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.self_test import SELF_TEST_KEY, SelfTest
 from fcnrt.runtime.spec import METADATA_KEY, ImageSize
 
 
@@ -79,6 +81,18 @@ def test_self_test(fcnrt, sound: Path) -> None:
     assert lines[0] == "sound.onnx · onnxruntime on cpu"
     assert lines[1].startswith("  self-test  ✔ 2 generated frames: ")
     assert lines[2] == f"  next       fcnrt verify {sound} --reference CHECKPOINT --html verify.html"
+
+
+def test_self_test_of_a_file_in_which_all_pixels_are_ties(fcnrt, sound: Path, tmp_path: Path) -> None:
+    graph = onnx.load(sound)
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == SELF_TEST_KEY)
+    test = SelfTest.from_json(entry.value)
+    ties = [replace(frame, firm=np.zeros_like(frame.firm)) for frame in test.frames]
+    entry.value = replace(test, frames=tuple(ties)).to_json()
+    onnx.save(graph, tmp_path / "ties.onnx")
+    code, out, _ = fcnrt("verify", tmp_path / "ties.onnx")
+    assert code == 1
+    assert "  self-test  ✘ 2 generated frames prove nothing: no pixel's class leads clearly" in out
 
 
 def test_self_test_of_a_faulty_file(fcnrt, swapped: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.export.golden import make_self_test, require_self_test_passed
@@ -73,6 +75,15 @@ def test_a_damaged_corner_of_the_largest_kernel_fails_it(path: Path, tmp_path: P
 def test_engines_have_a_frame_of_their_size(path: Path) -> None:
     written = SelfTest.from_json(read_metadata(path)[SELF_TEST_KEY])
     assert [str(frame.size) for frame in written.frames if frame.for_engines] == ["256x288"]
+
+
+def test_weights_to_start_a_training_from_are_exported_and_prove_nothing(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(dataclasses.replace(SLIM, variant="fcn32s"))
+    torch.nn.init.zeros_(checkpoint.model.get_submodule("score_fr").get_parameter("weight"))
+    export_onnx(checkpoint, tmp_path / "model.onnx")
+    with Segmenter.open(tmp_path / "model.onnx", device="cpu") as segment:
+        result = run_self_test(segment, read(tmp_path / "model.onnx"), channel_order="rgb")
+    assert (result.identical, result.conclusive, result.passed) == (True, False, False)
 
 
 def test_lower_precision_has_a_floor_below_one() -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto
 
 from fcnrt.datasets.calibration import CalibrationData
@@ -205,6 +206,23 @@ def test_a_class_map_that_does_not_follow_from_the_logits_is_refused(make_checkp
     argmax.op_type = "ArgMax"
     with pytest.raises(ParityError, match="pixels have another class, by a logit gap of up to"):
         compare_with_pytorch(path, graph, checkpoint, margin=margin)
+
+
+def test_a_network_whose_own_logits_are_infinite_is_refused(make_checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    broken = make_checkpoint()
+    with torch.no_grad():
+        broken.model.score_fr.weight.mul_(3e38)
+    with pytest.raises(ParityError, match="PyTorch's own logits are NaN or infinite on a generated frame of 40x71"):
+        export_onnx(broken, path)
+    with pytest.raises(ParityError, match="activations are infinite in PyTorch already"):
+        export_onnx(broken, path, precision="fp16")
+    assert list(tmp_path.iterdir()) == []
+    # Nor where only the comparison's frames show it.
+    export_onnx(make_checkpoint(), path)
+    margin = Deployable(broken.model, PREPROCESSING["imagenet_rgb"]).margin
+    with pytest.raises(ParityError, match="own logits are NaN or infinite on a sample frame of"):
+        compare_with_pytorch(path, onnx.load(path), broken, margin=margin)
 
 
 def test_unwritable_output(make_checkpoint, tmp_path: Path) -> None:

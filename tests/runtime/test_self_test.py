@@ -67,6 +67,7 @@ def test_survives_json(self_test: SelfTest) -> None:
         ({"format": 9}, "the self-test was written in format 9; this fcnrt reads up to 1. Upgrade fcnrt"),
         ({"sha256": "00"}, r"the model's self-test is damaged \(its hash is wrong\); copy or export the model again"),
         ({"frames": [{}]}, "the model's self-test is damaged"),
+        ({"floor": 10**400}, "the model's self-test is damaged"),
         ({"frames": [{"seed": 0, "size": "2x2", "class_map": "!", "firm": "!"}]}, "self-test is damaged"),
     ],
 )
@@ -75,6 +76,8 @@ def test_damage(self_test: SelfTest, change: dict[str, object], message: str) ->
         SelfTest.from_json(json.dumps(json.loads(self_test.to_json()) | change))
     with pytest.raises(ModelFileError, match="damaged"):
         SelfTest.from_json("nonsense")
+    with pytest.raises(ModelFileError, match="damaged"):
+        SelfTest.from_json("[" * 100_000)
 
 
 def test_a_test_without_a_word_of_engines_is_for_everything(self_test: SelfTest) -> None:
@@ -108,6 +111,19 @@ def test_ties_may_fall_either_way(self_test: SelfTest) -> None:
     assert result.differing > 0
     assert not result.identical
     assert result.passed
+
+
+@pytest.mark.parametrize("answer", ["expected", "other"])
+def test_ties_alone_prove_nothing(self_test: SelfTest, answer: str) -> None:
+    """What PyTorch makes of a network with NaN is no class that another backend could miss."""
+    ties = [dataclasses.replace(frame, firm=np.zeros_like(frame.firm)) for frame in self_test.frames]
+
+    def segment(frame: np.ndarray) -> np.ndarray:
+        return frame.argmax(-1 if answer == "expected" else 2).astype(np.uint8) ^ np.uint8(answer == "other")
+
+    result = run_self_test(segment, SelfTest(tuple(ties), floor=1.0), channel_order="rgb")
+    assert (result.faults, result.identical) == (0, answer == "expected")
+    assert not result.passed
 
 
 @pytest.mark.parametrize(("floor", "passed"), [(1.0, False), (0.999, True)])

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 
 from fcnrt.benchmarks.verify.diagnosis import diagnose
 from fcnrt.benchmarks.verify.parity import ParityFrame, Stage, check_parity
 from fcnrt.benchmarks.verify.reference import Reference
 from fcnrt.fcn_models.checkpoint import Checkpoint
-from fcnrt.runtime.errors import InferenceError
+from fcnrt.runtime.errors import InferenceError, ParityError
 from fcnrt.runtime.segmenter import Segmenter
 from fcnrt.runtime.spec import ModelSpec
 
@@ -84,6 +85,15 @@ def test_half_precision_that_overflows(frames: list[ParityFrame], tiny_spec: Mod
     parity = check_parity(reference, [exact, half], frames)
     assert parity.broken is parity.hops[1]
     assert str(diagnose(reference, parity.hops[1])).startswith("looks like: FP16 overflow (100 % of pixels equal")
+
+
+def test_a_reference_that_is_no_number_is_refused(frames: list[ParityFrame], tiny_spec: ModelSpec) -> None:
+    checkpoint = make_checkpoint()
+    torch.nn.init.constant_(checkpoint.model.score_fr.bias, torch.nan)
+    reference = Reference(checkpoint)
+    same = stage("fp32 graph", FakeEngine(spec_of(checkpoint, tiny_spec), reference.logits))
+    with pytest.raises(ParityError, match="PyTorch's own logits are NaN or infinite on 65x33"):
+        check_parity(reference, [same], frames)
 
 
 def test_half_precision_that_is_scaled_passes(frames: list[ParityFrame], tiny_spec: ModelSpec) -> None:
