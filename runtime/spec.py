@@ -97,6 +97,7 @@ class ModelSpec:
             raise ValueError(f"a single logit tells 2 classes apart, not {len(self.class_names)}")
         if len(self.palette) != len(self.class_names):
             raise ValueError(f"the palette has {len(self.palette)} colours for {len(self.class_names)} classes")
+        check_palette(self.palette)
         if self.channel_order not in get_args(ChannelOrder):
             raise ValueError(f"channel order must be rgb or bgr, got {self.channel_order!r}")
         if "class_map" not in self.outputs:
@@ -128,7 +129,7 @@ class ModelSpec:
         try:
             data: dict[str, Any] = json.loads(text)
             written_in = int(data["format"])
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
             raise _damaged(exc) from exc
         if written_in > _SPEC_FORMAT:
             raise ModelFileError(
@@ -142,8 +143,19 @@ class ModelSpec:
             values["palette"] = tuple((int(r), int(g), int(b)) for r, g, b in values["palette"])
             values["outputs"] = tuple(values["outputs"])
             return cls(**values)
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, OverflowError) as exc:
             raise _damaged(exc) from exc
+
+
+def check_palette(palette: tuple[tuple[int, int, int], ...]) -> None:
+    """Check that colours can be painted.
+
+    Raises:
+        ValueError: If a value is not 0..255.
+    """
+    for color in palette:
+        if not all(0 <= value <= 255 for value in color):
+            raise ValueError(f"the values of a colour must be 0 to 255, got {', '.join(map(str, color))}")
 
 
 def _damaged(exc: Exception) -> ModelFileError:

@@ -9,7 +9,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..atomic import atomic_path, write_text
 from ..errors import EngineMismatchError
@@ -48,6 +48,15 @@ class EngineKey:
     max_batch: int
     workspace_bytes: int | None
     optimization_level: int | None
+
+    def __post_init__(self) -> None:
+        if self.flavor not in get_args(Flavor):
+            raise ValueError(f"the flavor must be {' or '.join(get_args(Flavor))}, got {self.flavor!r}")
+        for name in ("compute_capabilities", "profiles"):
+            if not all(isinstance(text, str) for text in getattr(self, name)):
+                raise TypeError(f"{name}: it is a list of texts")
+        if not isinstance(self.max_batch, int):
+            raise TypeError(f"max_batch: it is a whole number, not {self.max_batch!r}")
 
     @property
     def digest(self) -> str:
@@ -114,11 +123,11 @@ class EngineManifest:
         """
         try:
             data: dict[str, Any] = json.loads(text)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ValueError("it is damaged, or is no JSON") from exc
         try:
             if data["format"] != _FORMAT:
-                raise ValueError(f"it has format {data['format']}, this fcnrt reads {_FORMAT}")
+                raise ValueError(f"it has format {data['format']!r}, this fcnrt reads {_FORMAT}")
             key = dict(data["key"])
             for name in ("compute_capabilities", "profiles"):
                 key[name] = tuple(key[name])
@@ -136,6 +145,8 @@ class EngineManifest:
                 spec=ModelSpec.from_json(json.dumps(data["spec"])),
                 self_test=data.get("self_test"),
             )
+        except OverflowError as exc:
+            raise ValueError(f"it is damaged: {exc}") from exc
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError(f"it lacks or misuses the field {exc}") from exc
 
@@ -206,6 +217,8 @@ def rebuild_command(engine: Path, manifest: EngineManifest) -> str:
     words = ["fcnrt", "build", str(onnx_path(engine, manifest)), "-o", str(engine)]
     if key.flavor == "tensorrt_rtx":
         words += ["--target", "rtx"]
+        if key.compute_capabilities:
+            words += ["--compute-capability", ",".join(key.compute_capabilities)]
     for profile in key.profiles:
         words += ["--profile", profile]
     if key.max_batch > 1:

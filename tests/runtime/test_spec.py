@@ -50,6 +50,8 @@ def test_newer_format_asks_for_an_upgrade(tiny_spec: ModelSpec) -> None:
         {"class_names": 5},
         {"palette": [[1, 2]]},
         {"palette": [[0, 0, 0]]},
+        {"palette": [[0, 0, 256]] * 3},
+        {"palette": [[float("inf"), 0, 0]] * 3},
         {"channel_order": "grb"},
         {"outputs": ["logits"]},
         {"class_names": []},
@@ -62,7 +64,7 @@ def test_damaged_metadata_is_named(tiny_spec: ModelSpec, damage: dict[str, Any])
         ModelSpec.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "[" * 100_000])
 def test_text_that_is_no_spec_is_damaged_metadata(text: str) -> None:
     with pytest.raises(ModelFileError, match="metadata is damaged"):
         ModelSpec.from_json(text)

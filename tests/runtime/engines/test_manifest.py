@@ -91,6 +91,8 @@ def test_rebuild_command_repeats_the_options(engine: Path, manifest: EngineManif
     )
     portable = replace(manifest, key=replace(manifest.key, flavor="tensorrt_rtx", gpu=None, compute_capabilities=()))
     assert f" -o {engine} --target rtx --profile" in rebuild_command(engine, portable)
+    some = replace(portable, key=replace(portable.key, compute_capabilities=("8.6", "8.9")))
+    assert " --target rtx --compute-capability 8.6,8.9 --profile" in rebuild_command(engine, some)
 
 
 def test_fits_the_machine_it_was_built_on(engine: Path, manifest: EngineManifest) -> None:
@@ -163,10 +165,34 @@ def test_missing_manifest(engine: Path) -> None:
         read_manifest(engine)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 99}', "not json", '{"format": 1, "key": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"format": 99}', "not json", '{"format": 1, "key": 3}', "[" * 100_000]
+)
 def test_damaged_manifest(engine: Path, text: str) -> None:
     manifest_path(engine).write_text(text)
     with pytest.raises(EngineMismatchError, match=r"net\.engine\.json cannot be used: .*Build the engine again"):
+        read_manifest(engine)
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        ("key", {"flavor": "foo"}, "the flavor must be tensorrt or tensorrt_rtx, got 'foo'"),
+        ("key", {"compute_capabilities": [8]}, "misuses the field compute_capabilities"),
+        ("key", {"profiles": [1]}, "misuses the field profiles"),
+        ("key", {"max_batch": "2"}, "misuses the field max_batch"),
+        ("spec", {"palette": [[999, 0, 0]] * 3}, "the values of a colour must be 0 to 255, got 999, 0, 0"),
+        ("", {"engine_bytes": float("inf")}, "it is damaged: cannot convert float infinity"),
+        ("", {"format": "1"}, "it has format '1', this fcnrt reads 1"),
+    ],
+)
+def test_altered_manifest(engine: Path, place: str, change: dict[str, object], message: str) -> None:
+    data = json.loads(manifest_path(engine).read_text())
+    (data[place] if place else data).update(change)
+    manifest_path(engine).write_text(json.dumps(data))
+    with pytest.raises(
+        EngineMismatchError, match=rf"net\.engine\.json cannot be used: .*{message}.*Build the engine again"
+    ):
         read_manifest(engine)
 
 
