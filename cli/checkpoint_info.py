@@ -11,9 +11,6 @@ from .card import Card, class_count, size_text
 if TYPE_CHECKING:
     from ..fcn_models.checkpoint import Checkpoint
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin", ".npz", ".caffemodel")
-"""Endings of the names of checkpoints."""
-
 _ALIGNMENTS = {
     "same": "same (convolutions keep the size, crops at 0)",
     "caffe": "caffe (padded by 100, crops of the released nets)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .card import Card, class_count, print_card, size_text
-from .checkpoint_info import SUFFIXES, checkpoint_card, checkpoint_json
+from .checkpoint_info import checkpoint_card, checkpoint_json
 from .loading import VariantName
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for programs to read.")] = False,
 ) -> None:
     """Print what an exported model takes, returns and was made from, or how a checkpoint will be understood."""
-    if model.suffix in SUFFIXES:
+    from ..runtime.checkpoint_mark import is_checkpoint
+
+    if is_checkpoint(model):
         _checkpoint_info(model, variant, as_json)
         return
     from ..runtime.engines.engine_file import is_engine

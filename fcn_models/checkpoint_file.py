@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ..runtime.checkpoint_mark import PICKLE_MARK, ZIP_MARK, looks_like_safetensors
 from ..runtime.errors import CheckpointError
 from .caffe_file import read_caffe_file
 from .chainer_file import read_chainer_file
@@ -29,8 +32,8 @@ TRAINING_KEY = "fcnrt"
 """Name under which the state of a training by fcnrt holds its settings."""
 
 _OLD_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # first in what torch.save wrote before version 1.6
-_MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; limit of the format
 _HEAD = 32  # bytes that tell the formats apart
+_FRAME = pickle.FRAME[0]  # first in a pickle of protocol 4 or higher
 _NUMBERS = "?bBhHiIlLqQefd"  # NumPy's types of numbers; objects are none
 
 
@@ -63,15 +66,16 @@ def read_checkpoint_file(path: Path) -> CheckpointFile:
             than tensors and plain values. Code in a pickle is never run.
     """
     head, size = _head(path)
-    if path.suffix == ".safetensors" or _looks_like_safetensors(head):
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors" or looks_like_safetensors(head):
         return _read_safetensors(path, size)
-    if path.suffix == ".caffemodel":
+    if suffix == ".caffemodel":
         return CheckpointFile(read_caffe_file(path), origin=CAFFE_ORIGIN)
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP_MARK):
         if _is_numpy_archive(path, size):
             return CheckpointFile(read_chainer_file(path), origin="wkentaro/fcn layout (Chainer)")
         return _from_torch(_torch_load(path, size, mmap=True), path)
-    if head.startswith(b"\x80"):  # a pickle
+    if head.startswith(PICKLE_MARK):
         if _OLD_TORCH_MAGIC not in head:
             raise CheckpointError(
                 f"{path.name} refused: it is a pickle that torch.save did not write; only tensors are loaded"
@@ -98,11 +102,6 @@ def _head(path: Path) -> tuple[bytes, int]:
     if not head:
         raise CheckpointError(f"{path.name} is empty (0 bytes); download or copy it again")
     return head, size
-
-
-def _looks_like_safetensors(head: bytes) -> bool:
-    # The length of a JSON header, then the header.
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER
 
 
 def _read_safetensors(path: Path, size: int) -> CheckpointFile:
@@ -134,7 +133,9 @@ def _is_numpy_archive(path: Path, size: int) -> bool:
 
 def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
     try:
-        with torch.serialization.safe_globals(_harmless_globals()):
+        with torch.serialization.safe_globals(_harmless_globals()), warnings.catch_warnings():
+            # What PyTorch warns of, a newer pickle for example, it cannot read either: that is said once, below.
+            warnings.simplefilter("ignore")
             # Memory-mapped, so that optimiser state beside the weights is never read.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as exc:
@@ -144,6 +145,11 @@ def _torch_load(path: Path, size: int, *, mmap: bool) -> object:
             raise CheckpointError(
                 f"{path.name} refused: contains {unsafe[1]}, which is code; only tensors are loaded. "
                 "Save the state_dict() of the model by itself instead."
+            ) from exc
+        if f"Unsupported operand {_FRAME}" in str(exc):
+            raise CheckpointError(
+                f"{path.name} was saved with pickle_protocol=4 or higher, which PyTorch's safe reader does not know; "
+                "save it again with torch.save without pickle_protocol"
             ) from exc
         raise _damaged(path, size) from exc
 

@@ -11,6 +11,8 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checkpoint_mark import is_checkpoint
+from .engines.engine_file import is_engine
 from .errors import ModelFileError
 from .output_layout import output_layouts
 from .protobuf import VARINT, MalformedError, Message, TruncatedError, as_message
@@ -26,8 +28,6 @@ _DIMENSION_VALUE, _DIMENSION_NAME = 1, 2
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 
 _ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
-
-_CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors", ".ckpt"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,11 @@ def _read(path: Path) -> tuple[OnnxHeader, dict[str, str]]:
 
 def _parse(data: mmap.mmap, path: Path) -> tuple[OnnxHeader, dict[str, str]]:
     if data[0] != _MODEL_IR_VERSION << 3 | VARINT:  # every ONNX writer puts the format version first
-        if path.suffix in _CHECKPOINT_SUFFIXES:
+        if is_engine(path):
+            raise ModelFileError(
+                f"{path} is a TensorRT engine, not an ONNX file; give the .onnx file it was built from"
+            )
+        if is_checkpoint(path):
             raise ModelFileError(
                 f"{path} is a checkpoint, not an ONNX file; export it first: fcnrt export --checkpoint {path}"
             )

@@ -7,8 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from fcnrt.cli.app import main
+from fcnrt.fcn_models.fcn import FCN, FCNConfig
 from fcnrt.runtime.spec import METADATA_KEY, ModelSpec
 
 
@@ -81,6 +84,17 @@ def test_scaled_activations_are_mentioned(
     path = write_tiny_model(tmp_path / "half.onnx", metadata={METADATA_KEY: json.dumps(spec)})
     assert _fcnrt(monkeypatch, "info", str(path)) == 0
     assert "  precision   fp16, activations scaled by 2^-3 (results are not affected)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["net", "net.PTH", "net.pkl", "net.weights", "net.SAFETENSORS"])
+def test_a_checkpoint_by_any_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = FCN(FCNConfig(variant="fcn32s", num_classes=3, width=1 / 32, fc_channels=4)).state_dict()
+    for write in (save_file,) if name.lower().endswith("safetensors") else (save_file, torch.save):
+        write(state, tmp_path / name)
+        assert _fcnrt(monkeypatch, "info", str(tmp_path / name)) == 0
+        assert capsys.readouterr().out.startswith(f"{name} · fcn32s checkpoint · ")
 
 
 def test_wrong_file_is_one_line(

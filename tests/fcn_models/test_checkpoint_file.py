@@ -96,6 +96,17 @@ def test_a_module_saved_whole_is_refused_with_advice(tmp_path: Path) -> None:
         read_checkpoint_file(tmp_path / "net.pth")
 
 
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_newer_pickle_is_not_called_damaged(
+    tmp_path: Path, new_format: bool, protocol: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    torch.save(STATE, tmp_path / "net.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(CheckpointError, match=r"net\.pth was saved with pickle_protocol=4 or higher.*save it again"):
+        read_checkpoint_file(tmp_path / "net.pth")
+    assert not recwarn.list
+
+
 def test_missing_file_and_directory(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no such checkpoint: .*nothing\.pth"):
         read_checkpoint_file(tmp_path / "nothing.pth")

@@ -59,10 +59,29 @@ def test_not_onnx(tmp_path: Path, content: bytes) -> None:
         read_onnx_header(tmp_path / "net.onnx")
 
 
-def test_checkpoint_is_sent_to_export(tmp_path: Path) -> None:
-    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ModelFileError, match=r"is a checkpoint, .* fcnrt export --checkpoint \S*net.pth"):
-        read_onnx_header(tmp_path / "net.pth")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(
+            (name, b"anything")
+            for name in ("net.pth", "net.PTH", "net.pth.tar", "net.npz", "net.caffemodel", "net.bin")
+        ),
+        *((name, b"PK\x03\x04") for name in ("net", "net.weights")),
+        ("net.pkl", b"\x80\x02"),
+        ("net", (64).to_bytes(8, "little") + b'{"'),
+    ],
+)
+def test_checkpoint_is_sent_to_export(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFileError, match=rf"is a checkpoint, .* fcnrt export --checkpoint \S*{name}$"):
+        read_onnx_header(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["net.engine", "net.plan"])
+def test_engine_is_sent_back_to_its_onnx_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"ftrt")
+    with pytest.raises(ModelFileError, match=r"is a TensorRT engine, .*; give the \.onnx file it was built from"):
+        read_onnx_header(tmp_path / name)
 
 
 def test_cut_file_is_refused_wherever_it_is_cut(tmp_path: Path, tiny_model: Path) -> None:
