@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..runtime.errors import CheckpointError
 
 _PARAMETER_NAMES = {"W": "weight", "b": "bias"}
+_DTYPES = (np.float16, np.float32, np.float64)
 
 
 def read_chainer_file(path: Path) -> dict[str, torch.Tensor]:
@@ -48,10 +49,13 @@ def _named(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[tuple[str, t
                 f"{path.name} is a NumPy archive, but not of a Chainer network: it has {key!r} where names like "
                 "'conv1_1/W' and 'conv1_1/b' are expected"
             )
-        if not np.issubdtype(array.dtype, np.floating):
-            raise CheckpointError(f"{path.name}: {key} is {array.dtype}, not floating-point numbers")
+        dtype = array.dtype.newbyteorder("=")  # PyTorch has only the machine's own order of bytes
+        if dtype not in _DTYPES:
+            raise CheckpointError(
+                f"{path.name}: {key} is {array.dtype}, not floating-point numbers of 16, 32 or 64 bits"
+            )
         if layer.startswith("upscore") and kind == "b":
             if np.any(array):
                 raise CheckpointError(f"{path.name}: {key} is not zero; upsampling layers have no bias")
         else:
-            yield f"{layer}.{_PARAMETER_NAMES[kind]}", torch.from_numpy(array)
+            yield f"{layer}.{_PARAMETER_NAMES[kind]}", torch.from_numpy(array.astype(dtype, copy=False))

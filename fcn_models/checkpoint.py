@@ -174,7 +174,12 @@ def _load_own(
     check_agreement(path, "variant", trained.variant, variant)
     check_agreement(path, "num_classes", trained.num_classes, num_classes)
     used = aligned(path, trained, align)
-    model = empty(used)
+    try:
+        model = empty(used)
+    except (RuntimeError, TypeError) as exc:
+        raise CheckpointError(
+            f"{path.name} describes itself wrongly (no layer can have so many channels); save or download it again"
+        ) from exc
     sources = {key: key for key in weight_names(model) if key.removesuffix(".weight") not in metadata.bilinear}
     fill(model, file.tensors, sources, file_name=path.name)
     return Checkpoint(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..runtime.errors import CheckpointError
+from ..runtime.spec import check_palette
 from .network import NetworkConfig
 from .preprocessing import PREPROCESSING, PreprocessingName
 from .registry import config_from
@@ -46,6 +47,7 @@ class CheckpointMetadata:
         for name, values in (("class names", self.class_names), ("palette colours", self.palette)):
             if len(values) != self.config.num_classes:
                 raise ValueError(f"{len(values)} {name} for {self.config.num_classes} classes")
+        check_palette(self.palette)
 
     def to_json(self) -> str:
         """The description as one JSON object."""
@@ -77,7 +79,7 @@ class CheckpointMetadata:
                     bilinear=tuple(data["bilinear"]),
                     notes=dict(data["notes"]),
                 )
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as exc:
             raise CheckpointError(f"{file_name} describes itself wrongly ({exc}); save or download it again") from exc
         raise CheckpointError(
             f"{file_name} was written in checkpoint format {version}; this fcnrt reads up to {_FORMAT}. Upgrade fcnrt."

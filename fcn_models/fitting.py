@@ -15,6 +15,8 @@ from .upsampling import fill_bilinear
 
 _LISTED_TENSORS = 3  # how many an error message names
 
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # smaller ones need scales from elsewhere
+
 # Batches that a batch normalisation has seen: of use in training only, and old files do not have it.
 COUNTER_SUFFIX = ".num_batches_tracked"
 
@@ -104,14 +106,19 @@ def listing(names: Sequence[str]) -> str:
 
 
 def check_finite(name: str, tensor: torch.Tensor, owner: str) -> None:
-    """Check that a tensor holds weights: dense, floating-point, finite.
+    """Check that a tensor holds weights: dense, floating-point, finite in float32.
 
     Raises:
         CheckpointError: If it does not; naming the tensor and its owner.
     """
-    if tensor.layout != torch.strided or tensor.is_meta or not tensor.is_floating_point():
-        raise CheckpointError(f"{owner} has a tensor that is not dense floating-point numbers: {name} ({tensor.dtype})")
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{owner} has a tensor that is not dense floating-point numbers of 16, 32 or 64 bits: {name} "
+            f"({tensor.dtype})"
+        )
+    if tensor.numel() == 0:
+        raise CheckpointError(f"{owner} has no numbers in {name}")
     # The extremes are NaN if any element is; unlike isfinite(), this needs no memory.
-    lowest, highest = tensor.aminmax()
-    if not (math.isfinite(lowest.item()) and math.isfinite(highest.item())):
-        raise CheckpointError(f"{owner} has NaN or infinite weights in {name}")
+    if not all(math.isfinite(extreme.float()) for extreme in tensor.aminmax()):
+        as_float32 = ", as float32" if tensor.dtype == torch.float64 else ""
+        raise CheckpointError(f"{owner} has NaN or infinite weights in {name}{as_float32}")

@@ -44,7 +44,9 @@ def find_state_dict(content: Mapping[Any, Any], file_name: str) -> StateDict:
     """
     # An FCN has convolutions, whose weights have four dimensions; the state of an optimiser or a generator has none.
     networks = [key for key, value in content.items() if isinstance(value, Mapping) and _has_convolutions(value)]
-    entry = next((key for key in _ENTRIES if isinstance(content.get(key), Mapping)), None)
+    usual = [key for key in _ENTRIES if isinstance(content.get(key), Mapping)]
+    # Settings may be kept under a usual name, and the network elsewhere.
+    entry = next((key for key in usual if key in networks), None if networks else next(iter(usual), None))
     if entry is None and len(networks) > 1:
         raise CheckpointError(
             f"{file_name} holds several state dicts: {', '.join(map(str, networks))}; save one of them by itself"
@@ -53,6 +55,8 @@ def find_state_dict(content: Mapping[Any, Any], file_name: str) -> StateDict:
         (entry,) = networks
     state: Mapping[Any, Any] = content if entry is None else content[entry]
     tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if nested := [name for name, tensor in tensors.items() if tensor.is_nested]:
+        raise CheckpointError(f"{file_name} has a nested tensor, which is no network's weight: {nested[0]}")
     if not tensors:
         entries = ", ".join(str(name) for name in list(state)[:5]) or "nothing"
         raise CheckpointError(

@@ -140,6 +140,7 @@ def test_caffe_model_of_an_at_once_net_brings_its_own_scales(port_of_caffe, net_
         ({"scale_pool4": torch.ones(16)}, r"not part of it: scale_pool4\.weight"),
         ({"scale_pool4": torch.ones(16), "scale_pool3": torch.ones(5)}, "scale_pool3 has 5 values for 8 channels"),
         ({"scale_pool4": torch.ones(16), "scale_pool3": torch.ones(8) * torch.nan}, "NaN or infinite.*scale_pool3"),
+        ({"scale_pool4": torch.ones(0), "scale_pool3": torch.ones(8)}, r"has no numbers in scale_pool4\.weight"),
     ],
 )
 def test_unusable_scales_are_named(
@@ -212,12 +213,19 @@ def test_chainer_archive_computes_the_same(port_of_caffe, tmp_path: Path, varian
     assert checkpoint.model.config.align == "caffe"
 
 
+def test_chainer_archive_of_the_other_byte_order(port_of_caffe, tmp_path: Path) -> None:
+    original, path = port_of_caffe("fcn32s"), tmp_path / "net.npz"
+    np.savez(path, **{key: array.astype(">f4") for key, array in chainer_arrays(original).items()})
+    check_logits(path, original, 33, 47)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"upscore8/b": np.ones(5, np.float32)}, "upscore8/b is not zero; upsampling layers have no bias"),
         ({"fc6/W": np.array(None)}, "refused: it contains Python objects, which may be code"),
         ({"fc7/b": np.zeros(12, np.int64)}, "fc7/b is int64, not floating-point numbers"),
+        ({"fc7/b": np.zeros(12, np.longdouble)}, "fc7/b is float128, not floating-point numbers of 16, 32 or 64 bits"),
         ({"epoch": np.array(3)}, "not of a Chainer network: it has 'epoch' where names like 'conv1_1/W'"),
         ({"fc7/b": np.zeros(13, np.float32)}, r"wrong shape: fc7\.bias \(13,\) instead of \(12,\)"),
     ],

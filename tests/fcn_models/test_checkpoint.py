@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def put(name: str, tensor: torch.Tensor) -> TensorEdit:
     return lambda state: state.update({name: tensor})
 
 
+def nested() -> torch.Tensor:
+    with warnings.catch_warnings(action="ignore"):  # PyTorch calls them a prototype
+        return torch.nested.nested_tensor([torch.zeros(6, 1, 1), torch.zeros(6, 1, 1)])
+
+
 NAN, INFINITE = torch.zeros(6, 16, 7, 7), torch.zeros(6)
 NAN[3, 2, 1, 0], INFINITE[2] = torch.nan, -torch.inf
 
@@ -164,9 +170,17 @@ NAN[3, 2, 1, 0], INFINITE[2] = torch.nan, -torch.inf
         (put("fc6.weight", NAN), r"NaN or infinite weights in fc6\.weight"),
         (put("fc7.bias", INFINITE), r"NaN or infinite weights in fc7\.bias"),
         (
-            put("fc7.bias", torch.zeros(6, dtype=torch.int64)),
-            r"not dense floating-point numbers: fc7\.bias \(torch.int64",
+            put("fc7.bias", torch.full((6,), 1e200, dtype=torch.float64)),
+            r"NaN or infinite weights in fc7\.bias, as float32",
         ),
+        *(
+            (
+                put("fc7.bias", torch.zeros(6).to(dtype)),
+                rf"not dense floating-point numbers of 16, 32 or 64 bits: fc7\.bias \({dtype}\)",
+            )
+            for dtype in (torch.int64, torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu)
+        ),
+        (put("score_fr.weight", nested()), r"has a nested tensor, which is no network's weight: score_fr\.weight"),
         (put("conv1_1.weight", torch.zeros(())), r"wrong shape: conv1_1\.weight \(\) instead of"),
         (put("score_fr.weight", torch.zeros(0, 6, 1, 1)), r"no usable network: num_classes must be 2 to 256.*got 0"),
         (
@@ -181,6 +195,13 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, edit: TensorEdit, mes
     torch.save(state, tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(tmp_path / "net.pth", variant="fcn8s")
+
+
+def test_doubles_that_float32_holds_are_weights_like_others(tmp_path: Path) -> None:
+    model = slim("fcn8s")
+    torch.save({name: tensor.double() for name, tensor in model.state_dict().items()}, tmp_path / "net.pth")
+    loaded = load_checkpoint(tmp_path / "net.pth", variant="fcn8s").model
+    assert torch.equal(loaded.get_submodule("fc6").get_parameter("weight"), model.fc6.weight)
 
 
 def test_a_file_without_its_last_layer_is_checked_against_the_variant_asked_for(tmp_path: Path) -> None:
@@ -200,8 +221,13 @@ def test_a_file_without_its_last_layer_is_checked_against_the_variant_asked_for(
         ({"preprocessing": "none"}, "describes itself wrongly .preprocessing must be one of"),
         ({"class_names": ["one"]}, "describes itself wrongly .1 class names for 3 classes"),
         ({"palette": [[1, 2]]}, "describes itself wrongly"),
+        ({"palette": [[0, 0, 0], [0, 400, 0], [0, 0, 0]]}, "the values of a colour must be 0 to 255, got 0, 400, 0"),
         ({"config": {"variant": "fcn8s", "colour": 1}}, "describes itself wrongly"),
         ({"config": {"variant": "fcn8s", "width": float("inf")}}, "describes itself wrongly"),
+        *(
+            ({"config": {"variant": "fcn8s", "num_classes": 3, "width": width}}, "no layer can have so many channels")
+            for width in (1e9, 1e300)
+        ),
         ({"bilinear": ["conv1_1"]}, "only upsampling layers can be left out, not conv1_1"),
     ],
 )
@@ -214,8 +240,9 @@ def test_wrong_descriptions_are_refused(tmp_path: Path, change: dict[str, object
         load_checkpoint(path)
 
 
-def test_a_description_that_is_not_json_is_refused(tmp_path: Path) -> None:
-    save_file(slim().state_dict(), tmp_path / "net.safetensors", metadata={METADATA_KEY: "{"})
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_a_description_that_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
+    save_file(slim().state_dict(), tmp_path / "net.safetensors", metadata={METADATA_KEY: text})
     with pytest.raises(CheckpointError, match="describes itself wrongly"):
         load_checkpoint(tmp_path / "net.safetensors")
 

@@ -80,6 +80,11 @@ def test_what_a_trainer_keeps_beside_the_weights_is_no_network(state: State, tmp
     assert loaded_from(content, tmp_path / "net.pth", state) is None
 
 
+@pytest.mark.parametrize("settings", [{"name": "fcn16s", "classes": 5}, {}, "fcn16s"])
+def test_settings_under_a_usual_name_are_no_network(state: State, tmp_path: Path, settings: object) -> None:
+    assert loaded_from({"model": settings, "net": state}, tmp_path / "net.pth", state) is None
+
+
 def test_averaged_weights_are_taken_where_they_are_the_only_ones(state: State, tmp_path: Path) -> None:
     averaged = {"n_averaged": torch.tensor(3), **prefixed("module.", state)}  # as torch.optim.swa_utils saves it
     for content in (averaged, {"model_ema": averaged}):
