@@ -121,11 +121,9 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress | None, timeout_
 
 def _request(remote: RemoteFile, part: Path, done: int, timeout_s: float) -> http.client.HTTPResponse | None:
     """The server's answer, from byte `done` on if it can; None if there is nothing after that byte."""
-    request = Request(remote.url, headers={"User-Agent": "fcnrt"})
-    if done:
-        request.add_header("Range", f"bytes={done}-")
+    headers = {"User-Agent": "fcnrt"} | ({"Range": f"bytes={done}-"} if done else {})
     try:
-        response = urlopen(request, timeout=timeout_s)
+        response = urlopen(Request(remote.url, headers=headers), timeout=timeout_s)
     except HTTPError as exc:
         exc.close()
         if done and exc.code == _RANGE_NOT_SATISFIABLE:
@@ -138,6 +136,11 @@ def _request(remote: RemoteFile, part: Path, done: int, timeout_s: float) -> htt
         raise DownloadError(
             f"cannot download {remote.name} from {remote.url}: {reason}. Check the connection, "
             f"{_by_hand(remote, part)}."
+        ) from exc
+    except ValueError as exc:  # of the user's address, or of one that a server passes on to
+        raise DownloadError(
+            f"{remote.url} does not lead to an HTTP address ({exc}). Set {MIRROR_VARIABLE} to one that begins with "
+            f"http, {_by_hand(remote, part)}."
         ) from exc
     if not isinstance(response, http.client.HTTPResponse):
         # urlopen knows more than HTTP, and an address may be the user's.

@@ -25,6 +25,7 @@ class Site:
     content: bytes = CONTENT
     content_type: str = "application/octet-stream"
     status: int = 200
+    location: str | None = None  # of a redirection
     knows_ranges: bool = True
     says_length: bool = True
     cut_after: int | None = None  # bytes of an answer's body, then the connection is closed
@@ -44,6 +45,11 @@ class Handler(BaseHTTPRequestHandler):
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.knows_ranges else 0
         if start and start >= len(site.content):
             self.send_error(416)
+            return
+        if site.location is not None:
+            self.send_response(302)
+            self.send_header("Location", site.location)
+            self.end_headers()
             return
         if site.status != 200:
             self.send_error(site.status)
@@ -217,6 +223,24 @@ def test_a_mirror_that_is_no_web_address(remote: RemoteFile, tmp_path: Path, mon
     monkeypatch.setenv(MIRROR_VARIABLE, tmp_path.as_uri())
     with pytest.raises(DownloadError, match="is not an HTTP address; set FCNRT_WEIGHTS_MIRROR to one that begins"):
         download(remote, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    ["mirror.local/weights", "http://localhost/ü", "http://[::1", f"http://{'a' * 70}.com", "data:text"],
+)
+def test_a_mirror_that_is_no_address_at_all(
+    remote: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: str
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, mirror)
+    with pytest.raises(DownloadError, match=r"does not lead to an HTTP address \(.*\)\. Set FCNRT_WEIGHTS_MIRROR to"):
+        download(remote, tmp_path)
+
+
+def test_a_server_that_passes_on_to_nowhere(site: Site, remote: RemoteFile, tmp_path: Path) -> None:
+    site.location = "http://[::1/net.pth"
+    with pytest.raises(DownloadError, match=rf"{site.url} does not lead to an HTTP address.*{BY_HAND}"):
+        download(remote, tmp_path)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
