@@ -40,7 +40,7 @@ def build(
         Path | None,
         typer.Option(help="Video or folder of pictures: take the sizes that occur there.", show_default=False),
     ] = None,
-    max_batch: Annotated[int, typer.Option(min=1, help="Most frames in one call.")] = 1,
+    max_batch: Annotated[int, typer.Option(min=1, max=65536, help="Most frames in one call.")] = 1,
     target: Annotated[
         TargetName, typer.Option(help="TensorRT for the GPU here, TensorRT-RTX for any RTX GPU, or what there is.")
     ] = "auto",
@@ -177,10 +177,13 @@ def _parse_capabilities(text: str | None, target: TargetName) -> tuple[str, ...]
 def _parse_bytes(text: str | None) -> int | None:
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,19})([KMG]?)(?:i?B)?", text, re.IGNORECASE)
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a size such as 4G or 512M", param_hint="--workspace")
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
+    count = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
+    if count >= 1 << 63:  # TensorRT's number has 64 bits
+        raise typer.BadParameter(f"{text} is more memory than any GPU has", param_hint="--workspace")
+    return count
 
 
 def _profiles_from(source: Path, max_batch: int) -> tuple[OptimizationProfile, ...]:

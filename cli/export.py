@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from ..runtime.checkpoint_mark import is_checkpoint
+from ..runtime.engines.engine_file import is_engine
 from .loading import (
     AlignOption,
     ApproximateAlignOption,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 TritonBackendName = Literal["auto", "python"]
 PrecisionName = Literal["fp32", "fp16", "int8"]
 _OPSETS = range(18, 24)
+_LARGEST_SIDE = 16384  # of frames that a network works at: its first feature maps alone would take 70 GB
 
 
 def export(
@@ -142,6 +145,10 @@ def export(
         raise typer.BadParameter(
             "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
         )
+    if output is not None and (is_engine(output) or is_checkpoint(output)):
+        raise typer.BadParameter(
+            f"{output.name} must end in .onnx; an engine is written beside it with --engine", param_hint="--output"
+        )
     wanted = _parse_outputs(outputs)
     if opacity is not None and "overlay" not in wanted:
         raise typer.BadParameter("--opacity goes with --outputs class_map,overlay")
@@ -149,6 +156,10 @@ def export(
         raise typer.BadParameter(
             f"--infer-size {infer_size} is no size; write HEIGHTxWIDTH, for example 512x640, or one number for the "
             "short side"
+        )
+    if infer_size is not None and any(len(side) > 5 or int(side) > _LARGEST_SIDE for side in infer_size.split("x")):
+        raise typer.BadParameter(
+            f"--infer-size {infer_size} is too large; a side may have up to {_LARGEST_SIDE} pixels"
         )
 
     from ..export.requirements import require_export_packages

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..spec import ImageSize
 
+_LARGEST_SIDE = 2**31 - 1  # TensorRT's dimensions have 32 bits
+
 
 @dataclass(frozen=True)
 class OptimizationProfile:
@@ -26,6 +28,8 @@ class OptimizationProfile:
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ValueError(f"max_batch must be at least 1, got {self.max_batch}")
+        if max(self.max.height, self.max.width) > _LARGEST_SIDE:
+            raise ValueError(f"TensorRT takes frames of up to {_LARGEST_SIDE} pixels on a side, got {self.max}")
         for axis in ("height", "width"):
             lengths = [getattr(size, axis) for size in (self.min, self.opt, self.max)]
             if lengths != sorted(lengths):

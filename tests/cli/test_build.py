@@ -61,7 +61,10 @@ def test_a_failed_build_is_one_line(fcnrt, tensorrt_rtx, tiny_model: Path, tmp_p
     [
         (("--profile", "512x512"), "'512x512' is not a profile"),
         (("--profile", "1x1,2x2,3x3", "--profile-from", "."), "give --profile or --profile-from, not both"),
+        (("--profile", "1x1,1x1,2147483648x1"), "TensorRT takes frames of up to 2147483647 pixels on a side"),
+        (("--max-batch", "99999999999"), "less than or equal to 65536"),
         (("--workspace", "many"), "'many' is not a size such as 4G or 512M"),
+        (("--workspace", "99999999999G"), "99999999999G is more memory than any GPU has"),
         (("--target", "tensorrt", "--compute-capability", "8.6"), "--compute-capability is for TensorRT-RTX"),
         (("--compute-capability", "ampere"), "'ampere' is not a list such as 8.6,8.9"),
         (("--optimization-level", "9"), "less than or equal to 5"),
