@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from ..runtime.atomic import refuse_to_overwrite
 from ..runtime.checkpoint_mark import is_checkpoint
 from ..runtime.engines.engine_file import is_engine
 from .loading import (
@@ -145,6 +146,7 @@ def export(
         raise typer.BadParameter(
             "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
         )
+    refuse_to_overwrite([checkpoint, classes, calibration], [output])
     if output is not None and (is_engine(output) or is_checkpoint(output)):
         raise typer.BadParameter(
             f"{output.name} must end in .onnx; an engine is written beside it with --engine", param_hint="--output"
@@ -166,7 +168,6 @@ def export(
 
     require_export_packages("exporting a model")
     from ..export.to_onnx import export_onnx
-    from ..runtime.atomic import refuse_to_overwrite
     from ..runtime.opacity import DEFAULT_OPACITY
     from .console import say, status
 
