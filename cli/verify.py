@@ -68,7 +68,7 @@ def _self_test(model: Path, device: str) -> bool:
 
     with open_the_file_itself(model, device=device) as segment:
         place, test = segment.device, _read_self_test(model)
-        result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
+        result = run_self_test(segment.predict, test, spec=segment.spec)
         typer.echo(f"{model.name} · {segment.backend} on {place}")
         typer.echo(f"  self-test  {_describe_self_test(result)}")
     passed = result.passed and (place != "cpu" or _test_kept_graph(model, test))
@@ -87,7 +87,7 @@ def _test_kept_graph(model: Path, test: SelfTest) -> bool:
     if folder is None:
         return True
     with Segmenter.open(model, device="cpu") as segment:
-        result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
+        result = run_self_test(segment.predict, test, spec=segment.spec)
     typer.echo(f"  in cache   {_describe_self_test(result)}")
     if not result.passed:
         remove_folder(folder)
@@ -116,13 +116,23 @@ def _describe_self_test(result: SelfTestResult) -> str:
     frames = f"{mark} {counted(result.frames, 'generated frame')}"
     if not result.conclusive:
         return f"{frames} prove nothing: no pixel's class leads clearly, as in a network that is untrained or broken"
+    # Which classes the frames show is said, because of the others nothing is proven.
+    seen = f"({result.classes_seen} of {result.num_classes} classes seen)"
+    equal = f"{frames}: {percent(result.equal_share)} of the pixels have PyTorch's class {seen}"
     if result.identical:
-        return f"{frames}: every pixel has PyTorch's class"
-    equal = f"{frames}: {percent(result.equal_share)} of the pixels have PyTorch's class"
-    if result.faults == 0:
-        return f"{equal}; the other {result.differing:,} are ties"
-    allowed = int((1 - result.floor) * result.firm_pixels)
-    return f"{equal}; {result.faults:,} that differ are no ties (allowed: {allowed:,})"
+        found = f"{frames}: every pixel has PyTorch's class {seen}"
+    elif result.faults == 0:
+        found = f"{equal}; the other {result.differing:,} are ties"
+    else:
+        allowed = int((1 - result.floor) * result.firm_pixels)
+        found = f"{equal}; {result.faults:,} that differ are no ties (allowed: {allowed:,})"
+    for names, verdict in (
+        (result.right_outputs, "right too"),
+        (result.unchecked_outputs, "not checked"),
+        (result.wrong_outputs, "wrong"),
+    ):
+        found += f"; {', '.join(names)}: {verdict}" if names else ""
+    return found
 
 
 def _compare(

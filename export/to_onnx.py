@@ -143,7 +143,7 @@ def export_onnx(
         )
         # Quantising works on the weights inside the graph; otherwise they stay where they are, in PyTorch's memory.
         graph, weights = _trace(deployable, opset, apart=precision != "int8")
-        self_test = make_self_test(checkpoint, precision)
+        self_test = make_self_test(checkpoint, spec)
         _tidy(graph, spec)
         if len(spec.class_names) >= CHANNELS_LAST_FROM:
             lay_out_channels_last(graph)

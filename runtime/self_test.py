@@ -1,6 +1,9 @@
 """The test that every exported file carries: frames that any machine can make, and the classes PyTorch finds in them.
 
 A deployed machine can check itself with it: without PyTorch, without data, in about a second.
+
+The frames are no photographs, and a network finds few of its classes in them: of the others nothing is proven, but that
+they have the names and colours they were exported with.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +23,15 @@ from .channel_order import in_channel_order
 from .engines.engine_file import is_engine
 from .engines.manifest import read_manifest
 from .errors import ModelFileError
+from .further_outputs import ExpectedOutputs, self_test_faults
 from .onnx_header import read_metadata
 from .pixel_agreement import PixelAgreement
-from .spec import ChannelOrder, ImageSize
+from .spec import METADATA_KEY, ImageSize, ModelSpec, OutputName
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .segmenter import Prediction
 
 SELF_TEST_KEY = "fcnrt.self_test"
 """Key of the ONNX metadata entry that holds `SelfTest` as JSON."""
@@ -46,6 +52,7 @@ class GoldenFrame:
         firm: Where that class leads by more than rounding can turn, bool (H, W). Elsewhere two classes are nearly tied,
             and another backend or processor may choose the other one.
         for_engines: Whether only engines run it: it is there for its size.
+        outputs: What the outputs besides the class map must be; None if that is not kept.
     """
 
     seed: int
@@ -53,6 +60,7 @@ class GoldenFrame:
     class_map: NDArray[np.uint8]
     firm: NDArray[np.bool_]
     for_engines: bool = False
+    outputs: ExpectedOutputs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +70,12 @@ class SelfTest:
     Attributes:
         frames: Frames with the expected classes.
         floor: Share of the firm pixels that must have the expected class: 1 in fp32, a little less in lower precision.
+        meaning: `meaning_of` the network; None in files of older versions.
     """
 
     frames: tuple[GoldenFrame, ...]
     floor: float
+    meaning: str | None = None
 
     @property
     def sha256(self) -> str:
@@ -81,10 +91,19 @@ class SelfTest:
                 "class_map": _pack(frame.class_map.tobytes()),
                 "firm": _pack(np.packbits(frame.firm).tobytes()),
                 "for_engines": frame.for_engines,
+                **({"outputs": _outputs_entry(frame.outputs)} if frame.outputs is not None else {}),
             }
             for frame in self.frames
         ]
-        return json.dumps({"format": _FORMAT, "sha256": self.sha256, "floor": self.floor, "frames": frames})
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "sha256": self.sha256,
+                "floor": self.floor,
+                "meaning": self.meaning,
+                "frames": frames,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> SelfTest:
@@ -104,7 +123,8 @@ class SelfTest:
                 "Upgrade fcnrt, or export the model again with this version."
             )
         try:
-            test = cls(tuple(_golden_frame(entry) for entry in data["frames"]), float(data["floor"]))
+            frames = tuple(_golden_frame(entry) for entry in data["frames"])
+            test = cls(frames, float(data["floor"]), data.get("meaning"))
             expected = data["sha256"]
         except (ValueError, TypeError, KeyError, OverflowError, zlib.error) as exc:
             raise _damaged(repr(exc)) from exc
@@ -123,6 +143,12 @@ class SelfTestResult(PixelAgreement):
         firm_pixels: Pixels where the expected class leads clearly.
         identical: Whether the class maps have the expected hash.
         floor: Share of the firm pixels that must agree.
+        num_classes: Classes of the network.
+        classes_seen: Those of them that have so many firm pixels that exchanging one would show; no more is known of
+            the others.
+        wrong_outputs: Outputs besides the class map that are not what they must be.
+        right_outputs: Those that are.
+        unchecked_outputs: Those of which nothing is known.
     """
 
     frames: int
@@ -130,6 +156,16 @@ class SelfTestResult(PixelAgreement):
     firm_pixels: int
     identical: bool
     floor: float
+    num_classes: int
+    classes_seen: int
+    wrong_outputs: tuple[OutputName, ...] = ()
+    right_outputs: tuple[OutputName, ...] = ()
+    unchecked_outputs: tuple[OutputName, ...] = ()
+
+    @property
+    def class_map_passed(self) -> bool:
+        """Whether the class maps on this machine are what they are in PyTorch, but for ties and rounding."""
+        return self.identical or self.faults <= (1 - self.floor) * self.firm_pixels
 
     @property
     def conclusive(self) -> bool:
@@ -139,7 +175,13 @@ class SelfTestResult(PixelAgreement):
     @property
     def passed(self) -> bool:
         """Whether the file is proven to do on this machine what PyTorch does, but for ties and rounding."""
-        return self.conclusive and (self.identical or self.faults <= (1 - self.floor) * self.firm_pixels)
+        return self.conclusive and self.class_map_passed and not self.wrong_outputs
+
+
+def meaning_of(spec: ModelSpec) -> str:
+    """SHA-256 of what the numbers mean that go in and come out, hexadecimal: channels, class names and colours."""
+    text = json.dumps([spec.channel_order, spec.class_names, spec.palette])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_self_test(model: Path) -> SelfTest | None:
@@ -150,59 +192,83 @@ def read_self_test(model: Path) -> SelfTest | None:
             alone, of an engine's those whose size it takes.
 
     Raises:
-        ModelFileError: If the file is not an exported one, its self-test is damaged, or an engine takes none of its
-            frames.
+        ModelFileError: If the file is not an exported one, its self-test is damaged, its classes have not the names
+            and colours they were exported with, or an engine takes none of its frames.
     """
     manifest = read_manifest(model) if is_engine(model) else None
-    text = read_metadata(model).get(SELF_TEST_KEY) if manifest is None else manifest.self_test
+    if manifest is None:
+        metadata = read_metadata(model)
+        text, spec = metadata.get(SELF_TEST_KEY), ModelSpec.from_json(metadata[METADATA_KEY])
+    else:
+        text, spec = manifest.self_test, manifest.spec
     if text is None:
         return None
     try:
         test = SelfTest.from_json(text)
     except ModelFileError as exc:
         raise ModelFileError(f"{model}: {exc}") from exc
+    if test.meaning is not None and test.meaning != meaning_of(spec):
+        raise ModelFileError(
+            f"{model}: the class names, the palette or the order of channels in its metadata are not those it was "
+            "exported with; copy or export the model again"
+        )
     if manifest is None:
-        return SelfTest(tuple(frame for frame in test.frames if not frame.for_engines), test.floor)
+        return replace(test, frames=tuple(frame for frame in test.frames if not frame.for_engines))
     frames = tuple(frame for frame in test.frames if any(profile.admits(frame.size) for profile in manifest.profiles))
     if not frames:
         raise ModelFileError(
             f"{model} takes none of the self-test's frames ({', '.join(str(frame.size) for frame in test.frames)}); "
             "compare it on pictures of its size: --reference CHECKPOINT --data DIR"
         )
-    return SelfTest(frames, test.floor)
+    return replace(test, frames=frames)
 
 
 def run_self_test(
-    segment: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], test: SelfTest, *, channel_order: ChannelOrder
+    predict: Callable[[NDArray[np.uint8]], Prediction], test: SelfTest, *, spec: ModelSpec
 ) -> SelfTestResult:
-    """Run a network on its golden frames and compare the class maps with the expected ones.
+    """Run a network on its golden frames and compare what it returns with what is expected.
 
     Args:
-        segment: The network, frame uint8 (H, W, 3) to class map uint8 (H, W), such as a `Segmenter`.
+        predict: The network, such as `Segmenter.predict`: takes a frame, uint8 (H, W, 3).
         test: What to run and what to expect.
-        channel_order: Order of the channels that the network takes.
+        spec: What the model says about itself.
 
     Raises:
         InferenceError: If the network cannot be run.
     """
-    class_maps = []
-    for frame in test.frames:
-        rgb = golden_frame(frame.seed, frame.size)
-        class_maps.append(segment(in_channel_order(rgb, channel_order)))
+    class_maps, further = [], [name for name in spec.outputs if name != "class_map"]
+    faults_of: dict[OutputName, int] = {}
+    for golden in test.frames:
+        frame = in_channel_order(golden_frame(golden.seed, golden.size), spec.channel_order)
+        prediction = predict(frame)
+        class_maps.append(prediction.class_map)
+        if further and prediction.class_map.shape == golden.firm.shape:
+            found = self_test_faults(prediction, frame, spec, firm=golden.firm, expected=golden.outputs)
+            for name, wrong in found.items():
+                faults_of[name] = faults_of.get(name, 0) + int(np.count_nonzero(wrong))
     differs = [
         class_map != frame.class_map if class_map.shape == frame.class_map.shape else np.ones_like(frame.firm)
         for class_map, frame in zip(class_maps, test.frames, strict=True)
     ]
+    pixels = sum(frame.firm.size for frame in test.frames)
+    firm_pixels = sum(int(np.count_nonzero(frame.firm)) for frame in test.frames)
+    counts = sum(np.bincount(frame.class_map[frame.firm], minlength=256) for frame in test.frames)
+    allowed = (1 - test.floor) * pixels
     return SelfTestResult(
         frames=len(test.frames),
-        pixels=sum(frame.firm.size for frame in test.frames),
+        pixels=pixels,
         differing=sum(int(np.count_nonzero(wrong)) for wrong in differs),
-        firm_pixels=sum(int(np.count_nonzero(frame.firm)) for frame in test.frames),
+        firm_pixels=firm_pixels,
         faults=sum(
             int(np.count_nonzero(wrong & frame.firm)) for wrong, frame in zip(differs, test.frames, strict=True)
         ),
         identical=_digest(class_maps) == test.sha256,
         floor=test.floor,
+        num_classes=spec.num_classes,
+        classes_seen=int(np.count_nonzero(counts > (1 - test.floor) * firm_pixels)),
+        wrong_outputs=tuple(name for name in further if name in faults_of and faults_of[name] > allowed),
+        right_outputs=tuple(name for name in further if name in faults_of and faults_of[name] <= allowed),
+        unchecked_outputs=tuple(name for name in further if name not in faults_of),
     )
 
 
@@ -241,6 +307,24 @@ def _golden_frame(entry: dict[str, Any]) -> GoldenFrame:
         class_map,
         np.unpackbits(bits, count=pixels).astype(bool).reshape(shape),
         for_engines=bool(entry.get("for_engines", False)),  # without it, an older export: every frame is for all
+        outputs=_expected_outputs(entry["outputs"], size) if "outputs" in entry else None,
+    )
+
+
+def _outputs_entry(expected: ExpectedOutputs) -> dict[str, Any]:
+    return {
+        "logit_limit": expected.logit_limit,
+        "logit_means": expected.logit_means.tolist(),
+        "confidence": _pack(expected.confidence.tobytes()),
+    }
+
+
+def _expected_outputs(entry: dict[str, Any], size: ImageSize) -> ExpectedOutputs:
+    confidence = np.frombuffer(_unpack(entry["confidence"]), np.uint8)
+    return ExpectedOutputs(
+        float(entry["logit_limit"]),
+        np.asarray(entry["logit_means"], np.float64),
+        confidence.reshape(ExpectedOutputs.sampled(size)),
     )
 
 

@@ -171,9 +171,11 @@ def _require_self_test(model: Path, segment: Segmenter) -> None:
     test = read_self_test(model)
     if test is None:
         return
-    result = run_self_test(segment, test, channel_order=segment.spec.channel_order)
+    result = run_self_test(segment.predict, test, spec=segment.spec)
     if not result.passed:
         wrong = f"{result.faults:,} of {result.pixels:,} pixels are wrong" if result.conclusive else "it proves nothing"
+        if result.class_map_passed and result.wrong_outputs:
+            wrong = f"the output {result.wrong_outputs[0]} is wrong"
         raise ModelFileError(
             f"{model} fails its self-test on this machine ({wrong}), so its results are no reference; see: fcnrt "
             f"verify {model}"

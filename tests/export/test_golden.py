@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from fcnrt.benchmarks.random_network import random_checkpoint
 from fcnrt.export.golden import make_self_test, require_self_test_passed
+from fcnrt.export.model_spec import spec_of
 from fcnrt.export.to_onnx import export_onnx
 from fcnrt.fcn_models.fcn import FCNConfig
 from fcnrt.runtime.errors import ParityError
@@ -39,7 +41,7 @@ def test_every_exported_file_passes_its_own_test(path: Path) -> None:
     assert all(len(np.unique(frame.class_map)) > 1 for frame in self_test.frames)
     assert all(frame.firm.mean() > 0.9 for frame in self_test.frames)
     with Segmenter.open(path, device="cpu") as segment:
-        assert run_self_test(segment, self_test, channel_order=segment.spec.channel_order).passed
+        assert run_self_test(segment.predict, self_test, spec=segment.spec).passed
 
 
 def test_the_test_is_small(path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_damaged_corner_of_the_largest_kernel_fails_it(path: Path, tmp_path: P
     damaged = tmp_path / "damaged.onnx"
     onnx.save(graph, damaged)
     with Segmenter.open(damaged, device="cpu") as segment:
-        assert not run_self_test(segment, read(path), channel_order=segment.spec.channel_order).passed
+        assert not run_self_test(segment.predict, read(path), spec=segment.spec).passed
 
 
 def test_engines_have_a_frame_of_their_size(path: Path) -> None:
@@ -78,15 +80,95 @@ def test_engines_have_a_frame_of_their_size(path: Path) -> None:
 
 
 def test_weights_to_start_a_training_from_are_exported_and_prove_nothing(tmp_path: Path) -> None:
-    checkpoint = random_checkpoint(dataclasses.replace(SLIM, variant="fcn32s"))
+    checkpoint = random_checkpoint(replace(SLIM, variant="fcn32s"))
     torch.nn.init.zeros_(checkpoint.model.get_submodule("score_fr").get_parameter("weight"))
     export_onnx(checkpoint, tmp_path / "model.onnx")
     with Segmenter.open(tmp_path / "model.onnx", device="cpu") as segment:
-        result = run_self_test(segment, read(tmp_path / "model.onnx"), channel_order="rgb")
+        result = run_self_test(segment.predict, read(tmp_path / "model.onnx"), spec=segment.spec)
     assert (result.identical, result.conclusive, result.passed) == (True, False, False)
 
 
 def test_lower_precision_has_a_floor_below_one() -> None:
-    exact, half = (make_self_test(random_checkpoint(SLIM), precision) for precision in ("fp32", "fp16"))
+    checkpoint = random_checkpoint(SLIM)
+    spec = spec_of(checkpoint)
+    exact, half = (make_self_test(checkpoint, replace(spec, precision=precision)) for precision in ("fp32", "fp16"))
     assert half.floor < exact.floor
     assert half.frames[0].firm.sum() <= exact.frames[0].firm.sum()
+
+
+def halve_confidence(model: onnx.ModelProto) -> None:
+    factor = next(tensor for tensor in model.graph.initializer if np.all(onnx.numpy_helper.to_array(tensor) == 255))
+    factor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(factor) / np.float32(2), factor.name))
+
+
+def negate_logits(model: onnx.ModelProto) -> None:
+    maker = next(node for node in model.graph.node if "logits" in node.output)
+    maker.output[0] = "right"
+    model.graph.node.append(onnx.helper.make_node("Neg", ["right"], ["logits"]))
+
+
+def halve_logits(model: onnx.ModelProto) -> None:
+    """The class is the same."""
+    negate_logits(model)
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node("Mul", ["right", "half"], ["logits"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.5), "half"))
+
+
+def reverse_colours(model: onnx.ModelProto) -> None:
+    colours = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("_colors"))
+    values = np.ascontiguousarray(onnx.numpy_helper.to_array(colours)[::-1])
+    colours.CopyFrom(onnx.numpy_helper.from_array(values, colours.name))
+
+
+@pytest.fixture(scope="module", params=["fp32", "fp16"])
+def everything(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("everything") / "model.onnx"
+    outputs = ("class_map", "confidence", "logits", "overlay")
+    export_onnx(random_checkpoint(SLIM), path, outputs=outputs, precision=request.param, channel_order="bgr")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        (halve_confidence, ("confidence",)),
+        (negate_logits, ("confidence", "logits")),  # one of the two does not follow from the other
+        (halve_logits, ("confidence", "logits")),
+        (reverse_colours, ("overlay",)),
+    ],
+)
+def test_every_output_is_tested(
+    everything: Path, tmp_path: Path, damage: Callable[[onnx.ModelProto], None], wrong: tuple[str, ...]
+) -> None:
+    self_test = read(everything)
+    with Segmenter.open(everything, device="cpu") as segment:
+        result = run_self_test(segment.predict, self_test, spec=segment.spec)
+    assert result.passed
+    assert result.right_outputs == ("confidence", "logits", "overlay")
+    model = onnx.load(everything)
+    damage(model)
+    path = tmp_path / "damaged.onnx"
+    onnx.save(model, path)
+    with Segmenter.open(path, device="cpu") as segment:
+        result = run_self_test(segment.predict, self_test, spec=segment.spec)
+    assert result.class_map_passed
+    assert not result.passed
+    assert result.wrong_outputs == wrong
+    with pytest.raises(ParityError, match=f"fails its own self-test: the output {wrong[0]} is not what it is in"):
+        require_self_test_passed(path, self_test)
+
+
+def test_confidence_alone_is_held_against_what_the_file_keeps_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    export_onnx(random_checkpoint(SLIM), path, outputs=("class_map", "confidence"))
+    self_test = read(path)
+    assert len(self_test.to_json()) < 100_000
+    model = onnx.load(path)
+    halve_confidence(model)
+    onnx.save(model, path)
+    of_an_older_version = replace(self_test, frames=tuple(replace(frame, outputs=None) for frame in self_test.frames))
+    with Segmenter.open(path, device="cpu") as segment:
+        assert run_self_test(segment.predict, self_test, spec=segment.spec).wrong_outputs == ("confidence",)
+        nothing_known = run_self_test(segment.predict, of_an_older_version, spec=segment.spec)
+    assert nothing_known.passed
+    assert nothing_known.unchecked_outputs == ("confidence",)

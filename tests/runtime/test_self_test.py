@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,12 +13,13 @@ import pytest
 from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engine
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import ModelFileError
-from fcnrt.runtime.segmenter import Segmenter
+from fcnrt.runtime.segmenter import Prediction, Segmenter
 from fcnrt.runtime.self_test import (
     SELF_TEST_KEY,
     GoldenFrame,
     SelfTest,
     golden_frame,
+    meaning_of,
     read_self_test,
     run_self_test,
 )
@@ -90,7 +92,7 @@ def test_a_test_without_a_word_of_engines_is_for_everything(self_test: SelfTest)
 
 def test_a_model_that_keeps_its_promise(self_test: SelfTest, tiny_model: Path) -> None:
     with Segmenter.open(tiny_model, device="cpu") as segment:
-        result = run_self_test(segment, self_test, channel_order="rgb")
+        result = run_self_test(segment.predict, self_test, spec=segment.spec)
     assert result.passed
     assert result.identical
     assert (result.frames, result.pixels, result.differing) == (2, 40 * 50 + 33 * 17, 0)
@@ -98,16 +100,16 @@ def test_a_model_that_keeps_its_promise(self_test: SelfTest, tiny_model: Path) -
 
 def test_exchanged_channels_fail(self_test: SelfTest, tiny_model: Path) -> None:
     with Segmenter.open(tiny_model, device="cpu") as segment:
-        result = run_self_test(segment, self_test, channel_order="bgr")
+        result = run_self_test(segment.predict, self_test, spec=dataclasses.replace(segment.spec, channel_order="bgr"))
     assert not result.passed
     assert result.faults > result.firm_pixels / 2
 
 
-def test_ties_may_fall_either_way(self_test: SelfTest) -> None:
-    def other_of_the_tied(frame: np.ndarray) -> np.ndarray:
-        return ((frame.astype(int) + np.array([0, 3, 5])).argmax(-1)).astype(np.uint8)
+def test_ties_may_fall_either_way(self_test: SelfTest, tiny_spec: ModelSpec) -> None:
+    def other_of_the_tied(frame: np.ndarray) -> Prediction:
+        return Prediction((frame.astype(int) + np.array([0, 3, 5])).argmax(-1).astype(np.uint8))
 
-    result = run_self_test(other_of_the_tied, self_test, channel_order="rgb")
+    result = run_self_test(other_of_the_tied, self_test, spec=tiny_spec)
     assert result.differing > 0
     assert not result.identical
     assert result.passed
@@ -127,21 +129,24 @@ def test_ties_alone_prove_nothing(self_test: SelfTest, answer: str) -> None:
 
 
 @pytest.mark.parametrize(("floor", "passed"), [(1.0, False), (0.999, True)])
-def test_lower_precision_has_a_floor(self_test: SelfTest, floor: float, passed: bool) -> None:
-    def wrong_once(frame: np.ndarray) -> np.ndarray:
+def test_lower_precision_has_a_floor(self_test: SelfTest, tiny_spec: ModelSpec, floor: float, passed: bool) -> None:
+    def wrong_once(frame: np.ndarray) -> Prediction:
         class_map = frame.argmax(-1).astype(np.uint8)
         if len(frame) == 40:
             row, column = np.argwhere(self_test.frames[0].firm)[0]
             class_map[row, column] ^= 1
-        return class_map
+        return Prediction(class_map)
 
-    result = run_self_test(wrong_once, dataclasses.replace(self_test, floor=floor), channel_order="rgb")
+    result = run_self_test(wrong_once, dataclasses.replace(self_test, floor=floor), spec=tiny_spec)
     assert result.faults == 1
     assert result.passed is passed
 
 
-def test_a_map_of_another_size_fails(self_test: SelfTest) -> None:
-    result = run_self_test(lambda frame: frame[1:].argmax(-1).astype(np.uint8), self_test, channel_order="rgb")
+def test_a_map_of_another_size_fails(self_test: SelfTest, tiny_spec: ModelSpec) -> None:
+    def shorter(frame: np.ndarray) -> Prediction:
+        return Prediction(frame[1:].argmax(-1).astype(np.uint8))
+
+    result = run_self_test(shorter, self_test, spec=tiny_spec)
     assert result.differing == result.pixels
     assert not result.passed
 
@@ -164,6 +169,37 @@ def test_travels_in_the_file(self_test: SelfTest, tiny_model: Path, tmp_path: Pa
     write_onnx(path, tiny_model, "{}")
     with pytest.raises(ModelFileError, match=r"tested\.onnx: the model's self-test is damaged"):
         read_self_test(path)
+
+
+def test_classes_that_no_frame_shows_are_not_counted(self_test: SelfTest, tiny_spec: ModelSpec) -> None:
+    def strongest(frame: np.ndarray) -> Prediction:
+        return Prediction(frame.argmax(-1).astype(np.uint8))
+
+    more = dataclasses.replace(tiny_spec, class_names=tuple("abcde"), palette=((0, 0, 0),) * 5)
+    result = run_self_test(strongest, self_test, spec=more)
+    assert (result.classes_seen, result.num_classes) == (3, 5)
+    # So few pixels as any class has here may differ.
+    assert run_self_test(strongest, dataclasses.replace(self_test, floor=0.01), spec=more).classes_seen == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_names": ("blue", "green", "red")},
+        {"palette": ((255, 0, 0), (0, 255, 0), (0, 0, 254))},
+        {"channel_order": "bgr"},
+    ],
+)
+def test_what_a_class_means_is_part_of_it(
+    self_test: SelfTest, tiny_model: Path, tiny_spec: ModelSpec, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    text = dataclasses.replace(self_test, meaning=meaning_of(tiny_spec)).to_json()
+    assert read_self_test(write_onnx(tmp_path / "model.onnx", tiny_model, text)) is not None
+    other = dataclasses.replace(self_test, meaning=meaning_of(dataclasses.replace(tiny_spec, **change))).to_json()
+    engine = write_manifest(tmp_path / "model.engine", tiny_spec, "40x40", other)
+    for path in (write_onnx(tmp_path / "other.onnx", tiny_model, other), engine):
+        with pytest.raises(ModelFileError, match=r"the class names, the palette or the order of channels .* are not"):
+            read_self_test(path)
 
 
 def write_manifest(engine: Path, spec: ModelSpec, smallest: str, self_test: str | None) -> Path:
