@@ -192,6 +192,11 @@ def _load_reference(model: Path, reference: Path | None) -> Checkpoint:
 
     spec = read_manifest(model).spec if is_engine(model) else read_onnx_header(model).spec
     reference = reference or bundled_for(spec)
+    if reference is None and spec.source.startswith("bundled demo weights"):
+        raise CheckpointError(
+            f"{model} says that it was made from {spec.source}, but by their SHA-256 ({spec.checkpoint_sha256[:12]}…) "
+            "they are not those that come with this fcnrt: give the checkpoint with --reference CHECKPOINT"
+        )
     if reference is None:
         raise CheckpointError(
             f"{model} was made from {spec.source}, which does not come with fcnrt: give it with --reference "
@@ -207,8 +212,8 @@ def _describe(found: Verification) -> list[str]:
     lines = [f"{found.model.name} against {found.reference}: {last.frames} frames{skipped}"]
     width = max(len(hop.name) for hop in parity.hops)
     lines += [f"  {hop.name:<{width}}  {_describe_hop(hop)}" for hop in parity.hops]
-    if last.accuracy is not None and parity.reference_accuracy is not None:
-        ours, theirs = last.accuracy.mean_iou("gt_present"), parity.reference_accuracy.mean_iou("gt_present")
+    if last.accuracy is not None and last.reference_accuracy is not None:
+        ours, theirs = last.accuracy.mean_iou("gt_present"), last.reference_accuracy.mean_iou("gt_present")
         lines.append(f"  mIoU {100 * ours:.2f} · PyTorch {100 * theirs:.2f}")
     if parity.broken is not None:
         lines += [f"  {parity.broken.name}: {objection}" for objection in parity.broken.objections]
@@ -223,7 +228,10 @@ def _describe_hop(hop: Hop) -> str:
     mark = "✘" if hop.objections else "✔"
     if not hop.pixels:
         return f"{mark} no frame could be compared"
+    right = [name for name in hop.output_faults if name not in hop.wrong_outputs]
+    further = f"; {', '.join(right)}: right too" if right else ""
     if not hop.differing:
-        return f"{mark} all {hop.pixels:,} pixels equal"
+        return f"{mark} all {hop.pixels:,} pixels equal{further}"
     ties = "all ties" if not hop.faults else f"{percent(hop.ties / hop.differing)} of them ties"
-    return f"{mark} {percent(hop.equal_share)} of {hop.pixels:,} pixels equal, {hop.differing:,} differ: {ties}"
+    equal = f"{percent(hop.equal_share)} of {hop.pixels:,} pixels equal, {hop.differing:,} differ: {ties}"
+    return f"{mark} {equal}{further}"

@@ -166,7 +166,7 @@ def export_onnx(
             graph, quantization = quantize_within_limit(
                 graph,
                 calibration,
-                score_layers=[_tidy_name(name) for name in model.score_layers],
+                score_layers=[tidy_name(name) for name in model.score_layers],
                 num_classes=spec.num_classes,
                 channel_order=channel_order,
                 progress=progress,
@@ -231,7 +231,7 @@ def _trace(
         assert tensor is not None
         if tensor.nbytes >= _WEIGHT:
             weight = np.ascontiguousarray(tensor.numpy())
-            weights[_tidy_name(name)] = weight
+            weights[tidy_name(name)] = weight
             value.const_value = ir.ExternalTensor("", 0, 0, tensor.dtype, shape=ir.Shape(weight.shape), name=name)
     graph = ir.serde.serialize_model(program.model)
     for initializer in graph.graph.initializer:
@@ -255,7 +255,7 @@ def _tidy(graph: onnx.ModelProto, spec: ModelSpec) -> None:
     for part in (body, *body.node, *body.input, *body.output, *body.initializer):
         del part.metadata_props[:]
         part.ClearField("doc_string")
-    renamed = {tensor.name: _tidy_name(tensor.name) for tensor in body.initializer}
+    renamed = {tensor.name: tidy_name(tensor.name) for tensor in body.initializer}
     for tensor in body.initializer:
         tensor.name = renamed[tensor.name]
     for node in body.node:
@@ -283,6 +283,6 @@ def _write(
     return places
 
 
-def _tidy_name(parameter: str) -> str:
+def tidy_name(parameter: str) -> str:
     """Name of a parameter in the network itself, without the layers that the export put around."""
     return parameter.replace("_network.", "").replace(".in_float.", ".").lstrip("_")

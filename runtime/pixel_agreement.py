@@ -31,5 +31,8 @@ class PixelAgreement:
 
 
 def percent(share: float) -> str:
-    """A share in percent, with enough digits to tell 99.999 % from 100 %."""
-    return f"{100 * share:.3f} %" if 0.999 < share < 1 else f"{100 * share:.3g} %"
+    """A share in percent, with enough digits to tell it from 100 %."""
+    if not 0.999 < share < 1:
+        return f"{100 * share:.3g} %"
+    texts = (f"{100 * share:.{digits}f} %" for digits in range(3, 16))
+    return next(text for text in texts if not text.startswith("100"))

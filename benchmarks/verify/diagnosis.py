@@ -17,8 +17,9 @@ from .hop import Evidence, Hop
 from .hypothesis import Hypothesis
 from .mistakes_input import input_mistakes, with_preprocessing
 from .mistakes_network import half_precision_mistake, network_mistakes, pools_round
-from .mistakes_output import exchanged_classes, output_mistakes
+from .mistakes_output import class_order, exchanged_classes, output_mistakes
 from .reference import Reference
+from .weights import WeightFindings, examine_weights
 
 _EXPLAINED = 0.1  # of the faults may remain
 _EXPLAINED_EQUAL = 0.95  # of the pixels must then be equal
@@ -74,6 +75,8 @@ class Diagnosis:
         foreign: The two hashes, if the stage says that it was made from another checkpoint than the reference.
         floor_pools: Whether it fails at every size at which a pool has to round, and at no other.
         only_class: Name of the class that the stage finds in every pixel; None if it finds several.
+        weights: The weights in the stage's ONNX file; None if they were not looked at.
+        only_outputs: Outputs that are wrong although the class map is right.
     """
 
     best: Finding | None
@@ -81,8 +84,14 @@ class Diagnosis:
     foreign: tuple[str, str] | None = None
     floor_pools: bool = False
     only_class: str | None = None
+    weights: WeightFindings | None = None
+    only_outputs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.weights is not None and self.weights.not_finite:
+            return f"damaged weights: {_named(self.weights.not_finite)} not finite (NaN or infinity)"
+        if self.only_outputs:
+            return f"the class map is right and {_named(self.only_outputs)} not: look behind the class scores"
         if self.floor_pools:
             return (
                 "looks like: floor instead of ceil pools (it fails at every size at which a pool has to round, and "
@@ -93,6 +102,11 @@ class Diagnosis:
             return (
                 f"looks like: made from another checkpoint (it says sha256 {theirs[:12]}…, "
                 f"the reference is {ours[:12]}…, and no known mistake explains the differences)"
+            )
+        if self.weights is not None and self.weights.altered and (self.best is None or not self.best.explains):
+            return (
+                f"altered weights: {_named(self.weights.altered)} not the checkpoint's "
+                f"({len(self.weights.altered)} of {self.weights.compared} differ)"
             )
         if self.best is None:
             return "unexplained: no frame that differs could be examined"
@@ -116,18 +130,31 @@ def diagnose(reference: Reference, hop: Hop) -> Diagnosis:
         reference: The PyTorch module.
         hop: What was found between it and the deployed model.
     """
+    weights = None if hop.onnx is None else examine_weights(hop.onnx, reference.checkpoint)
+    if weights is not None and weights.not_finite:
+        return Diagnosis(best=None, tried=0, weights=weights)
+    if not hop.faults and not hop.failures and hop.wrong_outputs:
+        return Diagnosis(best=None, tried=0, only_outputs=tuple(hop.wrong_outputs))
     trial = _Trial(reference, hop.precision)
     evidence = _chosen(hop.evidence)
     said, expected = hop.checkpoint_sha256, reference.checkpoint.sha256
     foreign = None if said is None or said == expected else (said, expected)
     if not evidence:
-        return Diagnosis(best=None, tried=0, foreign=foreign, floor_pools=_fails_where_pools_round(reference, hop))
+        floor_pools = _fails_where_pools_round(reference, hop)
+        return Diagnosis(best=None, tried=0, foreign=foreign, floor_pools=floor_pools, weights=weights)
     best, tried = _best(trial, _known_mistakes(reference, hop), evidence)
     if not best.explains:
         searched = list(_searched_mistakes(trial, reference, evidence[0]))
         tried += len(searched)
         best = min((best, *(trial(hypothesis, evidence) for hypothesis in searched)), key=_remaining)
-    return Diagnosis(best=best, tried=tried, foreign=foreign, only_class=_only_class(reference, hop.evidence))
+    only_class = _only_class(reference, hop.evidence)
+    return Diagnosis(best=best, tried=tried, foreign=foreign, only_class=only_class, weights=weights)
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some of the names as a subject with its verb."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more} {'is' if len(names) == 1 else 'are'}"
 
 
 class _Trial:
@@ -199,7 +226,7 @@ def _known_mistakes(reference: Reference, hop: Hop) -> Iterator[Hypothesis]:
     classes = exchanged_classes(hop.agreement.counts)
     yield from input_mistakes(reference)
     yield from network_mistakes(reference, classes)
-    yield from output_mistakes(reference, classes)
+    yield from output_mistakes(reference, classes, class_order(hop.agreement.counts))
     if hop.precision == "fp16":
         yield half_precision_mistake(reference)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from ...datasets.confusion import ConfusionMatrix
 from ...export.ties import flip_margins
 from ...runtime.pixel_agreement import PixelAgreement, percent
-from ...runtime.spec import ImageSize, Precision
+from ...runtime.spec import ImageSize, OutputName, Precision
 from ..tolerance import TOLERANCES
 from .boundary import boundary_band
 from .flip_margins import BIN_EDGES, count_margins, tie_limit
@@ -66,6 +68,7 @@ class Hop(PixelAgreement):
         name: From where to where: ``PyTorch -> fp32 graph``.
         precision: What the stage computes in.
         checkpoint_sha256: Hash of the checkpoint that the stage says it was made from; None if it does not say.
+        onnx: The stage's ONNX file; None if it has none.
         frames: Frames compared.
         failures: Frames that could not be compared, and why.
         sizes: Sizes of the frames that could be compared, and of those that could not.
@@ -77,8 +80,10 @@ class Hop(PixelAgreement):
         tie_margins: Histogram of the ties' flip margins over `BIN_EDGES`.
         fault_margins: That of the faults.
         tie_limit: Margin up to which a difference is a tie, as a share of the largest logit: the median over frames.
+        output_faults: For each further output of the stage, the pixels at which it is not what follows from PyTorch's
+            logits.
         accuracy: The stage against the ground truth; None without ground truth.
-        miou_difference: Its mIoU less PyTorch's; None without ground truth.
+        reference_accuracy: PyTorch against the ground truth, on the same frames.
         class_names: One name per class.
         worst: The frames that differ most, worst first.
         evidence: Frames with faults, for the diagnosis.
@@ -87,6 +92,7 @@ class Hop(PixelAgreement):
     name: str
     precision: Precision
     checkpoint_sha256: str | None
+    onnx: Path | None
     frames: int
     failures: tuple[str, ...]
     sizes: tuple[frozenset[ImageSize], frozenset[ImageSize]]
@@ -98,11 +104,26 @@ class Hop(PixelAgreement):
     tie_margins: NDArray[np.int64]
     fault_margins: NDArray[np.int64]
     tie_limit: float
+    output_faults: Mapping[OutputName, int]
     accuracy: ConfusionMatrix | None
-    miou_difference: float | None
+    reference_accuracy: ConfusionMatrix | None
     class_names: tuple[str, ...]
     worst: tuple[BadFrame, ...]
     evidence: tuple[Evidence, ...]
+
+    @property
+    def miou_difference(self) -> float | None:
+        """The stage's mIoU less PyTorch's; None without ground truth."""
+        if self.accuracy is None or self.reference_accuracy is None:
+            return None
+        # The classes that are averaged must be the same on both sides: those in the ground truth.
+        return self.accuracy.mean_iou("gt_present") - self.reference_accuracy.mean_iou("gt_present")
+
+    @property
+    def wrong_outputs(self) -> list[OutputName]:
+        """Further outputs that are not PyTorch's."""
+        allowed = TOLERANCES[self.precision].fault_share * self.pixels
+        return [name for name, faults in self.output_faults.items() if faults > allowed]
 
     @property
     def objections(self) -> list[str]:
@@ -124,6 +145,12 @@ class Hop(PixelAgreement):
             found.append(
                 f"mIoU is {loss:.2f} points lower than PyTorch's "
                 f"(allowed in {self.precision}: {tolerance.mean_iou:.2f})"
+            )
+        for name in self.wrong_outputs:
+            share = percent(self.output_faults[name] / self.pixels)
+            found.append(
+                f"the output {name} is not PyTorch's at {share} of the pixels "
+                f"(allowed in {self.precision}: {percent(tolerance.fault_share)})"
             )
         return found
 
@@ -147,6 +174,7 @@ class HopTally:
     precision: Precision
     class_names: tuple[str, ...]
     checkpoint_sha256: str | None = None
+    onnx: Path | None = None
     _frames: int = 0
     _ties: int = 0
     _faults: int = 0
@@ -159,7 +187,8 @@ class HopTally:
     def __post_init__(self) -> None:
         classes = len(self.class_names)
         self._agreement = ConfusionMatrix(classes, ignore_index=-1)  # every pixel counts, also with 256 classes
-        self._accuracy: ConfusionMatrix | None = None
+        self._accuracy: tuple[ConfusionMatrix, ConfusionMatrix] | None = None  # the stage's, PyTorch's
+        self._output_faults: dict[OutputName, int] = {}
         self._class_faults = np.zeros(classes, np.int64)
         self._regions = np.zeros((2, 2), np.int64)  # interior, band; pixels, differing
         self._margins = np.zeros((2, len(BIN_EDGES) - 1), np.int64)  # ties, faults
@@ -207,8 +236,10 @@ class HopTally:
         for index, kind in enumerate((ties, faults)):
             self._margins[index] += count_margins(margins[kind] / largest)
         if label is not None:
-            self._accuracy = self._accuracy or ConfusionMatrix(len(self.class_names))
-            self._accuracy.update(label, class_map)
+            classes = len(self.class_names)
+            self._accuracy = self._accuracy or (ConfusionMatrix(classes), ConfusionMatrix(classes))
+            for matrix, prediction in zip(self._accuracy, (class_map, expected), strict=True):
+                matrix.update(label, prediction)
         if differs.any():
             bad = BadFrame(evidence, expected, ties, faults)
             heapq.heappush(self._worst, (bad.badness, self._frames, bad))
@@ -217,16 +248,19 @@ class HopTally:
         if faults.any() and len(self._evidence) < _KEPT_EVIDENCE:
             self._evidence.append(evidence)
 
-    def finish(self, reference_accuracy: ConfusionMatrix | None) -> Hop:
+    def add_outputs(self, faults: Mapping[OutputName, NDArray[np.bool_]]) -> None:
+        """Note where the further outputs of a frame are not PyTorch's, each bool (H, W)."""
+        for name, wrong in faults.items():
+            self._output_faults[name] = self._output_faults.get(name, 0) + int(np.count_nonzero(wrong))
+
+    def finish(self) -> Hop:
         """The hop, from everything that was added."""
-        miou_difference = None
-        if self._accuracy is not None and reference_accuracy is not None:
-            # The classes that are averaged must be the same on both sides: those in the ground truth.
-            miou_difference = self._accuracy.mean_iou("gt_present") - reference_accuracy.mean_iou("gt_present")
+        accuracy, reference_accuracy = self._accuracy or (None, None)
         return Hop(
             name=self.name,
             precision=self.precision,
             checkpoint_sha256=self.checkpoint_sha256,
+            onnx=self.onnx,
             frames=self._frames,
             failures=tuple(self._failures),
             sizes=(frozenset(self._sizes[0]), frozenset(self._sizes[1])),
@@ -240,8 +274,9 @@ class HopTally:
             tie_margins=self._margins[0],
             fault_margins=self._margins[1],
             tie_limit=float(np.median(self._limits)) if self._limits else 0.0,
-            accuracy=self._accuracy,
-            miou_difference=miou_difference,
+            output_faults=self._output_faults,
+            accuracy=accuracy,
+            reference_accuracy=reference_accuracy,
             class_names=self.class_names,
             worst=tuple(bad for _, _, bad in sorted(self._worst, key=lambda entry: entry[0], reverse=True)),
             evidence=tuple(self._evidence),

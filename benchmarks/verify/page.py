@@ -68,6 +68,7 @@ def _hop(hop: Hop) -> str:
         "agreement mIoU": f"{100 * hop.agreement.mean_iou():.3f}",
         f"within {BAND_PIXELS} px of a border": _equal_share(*hop.band),
         "elsewhere": _equal_share(*hop.interior),
+        **{f"faults in {name}": f"{faults:,}" for name, faults in hop.output_faults.items()},
     }
     if hop.accuracy is not None and hop.miou_difference is not None:
         figures["mIoU"] = f"{100 * hop.accuracy.mean_iou('gt_present'):.2f} ({100 * hop.miou_difference:+.3f})"
@@ -86,7 +87,7 @@ def _margins(hop: Hop) -> Iterator[str]:
         yield "<p>No pixel differs.</p></section>"
         return
     yield (
-        f"<p>{escape(hop.name)}: the {hop.differing:,} pixels that differ, by how far PyTorch put its class above the "
+        f"<p>{escape(hop.name)}: {_pixels_that_differ(hop.differing)}, by how far PyTorch put its class above the "
         "one that was chosen, in percent of the frame's largest logit. Left of the line: "
         '<span class="key tie"></span> ties. Right of it: <span class="key fault"></span> faults.</p>'
     )
@@ -96,7 +97,7 @@ def _margins(hop: Hop) -> Iterator[str]:
 def _classes(found: Verification, hop: Hop) -> Iterator[str]:
     counts = hop.agreement.counts
     pixels, agreement = counts.sum(1), hop.agreement.iou()
-    truth = found.parity.reference_accuracy
+    truth = hop.reference_accuracy
     ours = None if truth is None or hop.accuracy is None else hop.accuracy.iou()
     theirs = None if truth is None else truth.iou()
     yield "<section><h2>Class by class</h2>"
@@ -146,6 +147,10 @@ def _worst(hop: Hop, palette: tuple[tuple[int, int, int], ...]) -> Iterator[str]
 
 def _equal_share(pixels: int, differing: int) -> str:
     return percent(1 - differing / pixels) if pixels else "no pixels"
+
+
+def _pixels_that_differ(count: int) -> str:
+    return "the one pixel that differs" if count == 1 else f"the {count:,} pixels that differ"
 
 
 def _points(value: float, sign: str = "") -> str:

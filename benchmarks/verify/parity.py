@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.confusion import ConfusionMatrix
+from ...export.decision import per_class
 from ...export.reference import require_finite
+from ...runtime.channel_order import in_channel_order
 from ...runtime.errors import InferenceError
-from ...runtime.spec import ImageSize, Precision
+from ...runtime.further_outputs import output_faults
+from ...runtime.segmenter import Prediction, Segmenter
+from ...runtime.spec import ImageSize, OutputName, Precision
+from .flip_margins import tie_limit
 from .hop import Evidence, Hop, HopTally
 from .reference import Reference
 
@@ -40,12 +45,16 @@ class Stage:
         segment: RGB frame, uint8 (H, W, 3), to class map, uint8 (H, W).
         precision: What it computes in.
         checkpoint_sha256: Hash of the checkpoint that it says it was made from; None if it does not say.
+        onnx: Its ONNX file; None if it has none.
+        further: What to ask instead of `segment` if there are outputs besides the class map, which are compared too.
     """
 
     name: str
     segment: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
     precision: Precision
     checkpoint_sha256: str | None = None
+    onnx: Path | None = None
+    further: Segmenter | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +63,10 @@ class Parity:
 
     Attributes:
         hops: The way from PyTorch to the deployed model, in order; each was compared with PyTorch itself.
-        reference_accuracy: PyTorch against the ground truth; None without ground truth.
         class_names: One name per class.
     """
 
     hops: tuple[Hop, ...]
-    reference_accuracy: ConfusionMatrix | None
     class_names: tuple[str, ...]
 
     @property
@@ -94,25 +101,43 @@ def check_parity(
     names = reference.checkpoint.class_names
     before = ["PyTorch", *(stage.name for stage in stages)]
     tallies = [
-        HopTally(f"{last} -> {stage.name}", stage.precision, names, stage.checkpoint_sha256)
+        HopTally(f"{last} -> {stage.name}", stage.precision, names, stage.checkpoint_sha256, stage.onnx)
         for last, stage in zip(before, stages, strict=False)
     ]
-    accuracy: ConfusionMatrix | None = None
     for frame in frames:
         progress(frame.name)
         logits = reference.logits(frame.image)
         require_finite(logits, frame.name)
         half_logits = reference.half_logits(frame.image)
-        if frame.label is not None:
-            accuracy = accuracy or ConfusionMatrix(len(names))
-            accuracy.update(frame.label, logits.argmax(0))
         for stage, tally in zip(stages, tallies, strict=True):
             try:
-                class_map = stage.segment(frame.image)
+                prediction = _predict(stage, frame.image)
             except InferenceError as exc:
                 tally.add_failure(frame.name, ImageSize(*frame.image.shape[:2]), str(exc))
                 continue
-            tally.add(Evidence(frame.name, frame.image, class_map), logits, label=frame.label, half_logits=half_logits)
-    return Parity(
-        hops=tuple(tally.finish(accuracy) for tally in tallies), reference_accuracy=accuracy, class_names=names
-    )
+            evidence = Evidence(frame.name, frame.image, prediction.class_map)
+            tally.add(evidence, logits, label=frame.label, half_logits=half_logits)
+            if stage.further is not None and prediction.class_map.shape == logits.shape[1:]:
+                limit = tie_limit(logits, stage.precision, half_logits) / 2  # two logits move, each by half of it
+                tally.add_outputs(_output_faults(stage.further, frame.image, prediction, logits, limit))
+    return Parity(hops=tuple(tally.finish() for tally in tallies), class_names=names)
+
+
+def _predict(stage: Stage, rgb: NDArray[np.uint8]) -> Prediction:
+    if stage.further is None:
+        return Prediction(stage.segment(rgb))
+    return stage.further.predict(in_channel_order(rgb, stage.further.spec.channel_order))
+
+
+def _output_faults(
+    segmenter: Segmenter,
+    rgb: NDArray[np.uint8],
+    prediction: Prediction,
+    logits: NDArray[np.float32],
+    limit: float,
+) -> dict[OutputName, NDArray[np.bool_]]:
+    spec = segmenter.spec
+    if prediction.logits is not None:
+        prediction = replace(prediction, logits=per_class(prediction.logits))
+    frame = in_channel_order(rgb, spec.channel_order)
+    return output_faults(prediction, frame, spec, logits=logits, logit_limit=limit)

@@ -77,15 +77,18 @@ def open_deployment(
             progress("exporting in fp32")
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fcnrt-verify-")))
             path = export_onnx(checkpoint, folder / "fp32.onnx").path
-            stages.append(_stage("fp32 graph", opened.enter_context(open_the_file_itself(path))))
+            stages.append(_stage("fp32 graph", opened.enter_context(open_the_file_itself(path)), path))
         if half:
             stages.append(Stage(f"{spec.precision}, emulated", _emulated(reference), spec.precision))
         if manifest is not None:
             onnx = onnx_path(model, manifest)
             if onnx.is_file():
                 graph = opened.enter_context(open_the_file_itself(onnx))
-                stages.append(_stage(f"{graph.spec.precision} graph", graph))
-        stages.append(_stage("engine" if manifest is not None else f"{spec.precision} graph", segmenter))
+                stages.append(_stage(f"{graph.spec.precision} graph", graph, onnx))
+        if manifest is None:
+            stages.append(_stage(f"{spec.precision} graph", segmenter, model))
+        else:
+            stages.append(_stage("engine", segmenter, None))
         profiles = () if manifest is None else manifest.profiles
         yield Deployment(
             reference,
@@ -95,12 +98,14 @@ def open_deployment(
         )
 
 
-def _stage(name: str, segmenter: Segmenter) -> Stage:
+def _stage(name: str, segmenter: Segmenter, onnx: Path | None) -> Stage:
     def segment(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return segmenter(in_channel_order(rgb, segmenter.spec.channel_order))
 
     where = f"{name} ({segmenter.backend} on {segmenter.device})"
-    return Stage(where, segment, segmenter.spec.precision, segmenter.spec.checkpoint_sha256)
+    spec = segmenter.spec
+    further = segmenter if len(spec.outputs) > 1 else None
+    return Stage(where, segment, spec.precision, spec.checkpoint_sha256, onnx, further)
 
 
 def _emulated(reference: Reference) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:

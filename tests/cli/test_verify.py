@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def test_self_test(fcnrt, sound: Path) -> None:
     lines = out.splitlines()
     assert lines[0] == "sound.onnx · onnxruntime on cpu"
     assert lines[1].startswith("  self-test  ✔ 2 generated frames: ")
+    assert re.search(r"PyTorch's class \([1-4] of 4 classes seen\)", lines[1])
     assert lines[2] == f"  next       fcnrt verify {sound} --reference CHECKPOINT --html verify.html"
 
 
@@ -264,10 +266,18 @@ def test_names_are_the_models_where_the_checkpoint_has_none(fcnrt, checkpoint: P
     assert "looks like: class scores permuted: road and car exchanged" in out
 
 
-def test_a_reference_is_needed_for_data(fcnrt, sound: Path, pictures: Path) -> None:
+def test_a_reference_is_needed_for_data(fcnrt, sound: Path, pictures: Path, tmp_path: Path) -> None:
     code, _, err = fcnrt("verify", sound, "--data", pictures)
     assert code == 1
     assert err.startswith(f"error: {sound} was made from net.safetensors, which does not come with fcnrt: give it with")
+    graph, other = onnx.load(sound), tmp_path / "other.onnx"
+    entry = next(entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
+    entry.value = json.dumps(json.loads(entry.value) | {"source": "bundled demo weights, trained on synthetic scenes"})
+    onnx.save(graph, other)
+    code, _, err = fcnrt("verify", other, "--data", pictures)
+    assert code == 1
+    assert "by their SHA-256 (" in err
+    assert "they are not those that come with this fcnrt: give the checkpoint with --reference CHECKPOINT\n" in err
     code, _, err = fcnrt("verify", sound, "--limit", "3")
     assert code == 2
     assert "--limit goes with --data" in err

@@ -144,6 +144,27 @@ def permute_classes(graph: GraphProto) -> None:
         permute_one_layer(graph, layer)
 
 
+def rotate_classes(graph: GraphProto) -> None:
+    for layer in ("score_fr", "score_pool4", "score_pool3"):
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            weight(graph, name, lambda values: np.roll(values, 1, axis=0))
+
+
+def count_from_one(graph: GraphProto) -> None:
+    last = next(node for node in graph.node if "class_map" in node.output)
+    graph.initializer.append(numpy_helper.from_array(np.array(1, np.int64), "one"))
+    graph.node.insert(list(graph.node).index(last), helper.make_node("Add", [last.input[0], "one"], ["counted"]))
+    last.input[0] = "counted"
+
+
+def negate_a_filter(graph: GraphProto) -> None:
+    weight(graph, "conv4_2.weight", lambda w: np.concatenate([-w[:1], w[1:]]))
+
+
+def forget_a_number(graph: GraphProto) -> None:
+    weight(graph, "conv3_1.weight", lambda w: np.where(np.arange(w.size).reshape(w.shape) == 5, np.float32(np.nan), w))
+
+
 def permute_one_layer(graph: GraphProto, layer: str = "score_pool3") -> None:
     for name in (f"{layer}.weight", f"{layer}.bias"):
         weight(graph, name, lambda values: values[[0, 4, 2, 3, 1, 5]])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,6 @@ from fcnrt.benchmarks.verify.page import render_html
 from fcnrt.benchmarks.verify.parity import Parity
 from fcnrt.benchmarks.verify.verification import Verification
 from fcnrt.benchmarks.verify.worst_frames import FAULT_COLOUR, TIE_COLOUR, draw
-from fcnrt.datasets.confusion import ConfusionMatrix
 
 NAMES = ("ground", "<b>cat</b>")
 PALETTE = ((10, 20, 30), (200, 100, 50))
@@ -42,12 +42,10 @@ def found() -> Verification:
     for name, result in (("PyTorch -> fp32 graph", class_map), ("fp32 graph -> engine", broken)):
         tally = HopTally(name, "fp32", NAMES)
         tally.add(Evidence("street & co.png", frame, result), logits, label=truth, half_logits=None)
-        accuracy = ConfusionMatrix(2)
-        accuracy.update(truth, class_map)
-        hops.append(tally.finish(accuracy))
+        hops.append(tally.finish())
     finding = Finding("red and blue swapped", "with the channels exchanged", 0.99, 0.98, 0.0, 0.01)
     return Verification(
-        Path("model.onnx"), "net.pth", Parity(tuple(hops), accuracy, NAMES), Diagnosis(finding, tried=1), skipped=3
+        Path("model.onnx"), "net.pth", Parity(tuple(hops), NAMES), Diagnosis(finding, tried=1), skipped=3
     )
 
 
@@ -99,14 +97,18 @@ def test_html_says_what_was_found(found: Verification) -> None:
 
 
 def test_html_of_a_sound_model(found: Verification) -> None:
-    sound = Verification(
-        found.model, found.reference, Parity(found.parity.hops[:1], None, NAMES), diagnosis=None, skipped=0
-    )
+    sound = Verification(found.model, found.reference, Parity(found.parity.hops[:1], NAMES), diagnosis=None, skipped=0)
     text = render_html(sound, PALETTE)
     assert "model.onnx is the PyTorch model" in text
     assert "No pixel differs." in text
     assert "What broke" not in text
     Tags(text)
+
+
+def test_html_of_a_single_pixel(found: Verification) -> None:
+    hop = dataclasses.replace(found.parity.hops[1], differing=1)
+    text = render_html(dataclasses.replace(found, parity=Parity((hop,), NAMES)), PALETTE)
+    assert "the one pixel that differs, by how far" in text
 
 
 def test_histogram(found: Verification) -> None:

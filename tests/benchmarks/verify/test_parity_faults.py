@@ -32,17 +32,21 @@ from .planted_faults import (
     align_corners,
     align_corners_at_the_end,
     attribute,
+    count_from_one,
     drop_mean,
     floor_pools,
+    forget_a_number,
     forget_the_deviation,
     forget_the_division,
     last_crop_off_by_one,
     nearest,
     nearest_at_the_end,
+    negate_a_filter,
     nodes,
     permute_classes,
     permute_one_layer,
     raise_one_score,
+    rotate_classes,
     scale_by_a_third_more,
     shift_mean,
     skip_crop_off_by_one,
@@ -73,7 +77,7 @@ def verify(
         path = tmp_path / "faulty.onnx"
         onnx.save(model, path)
         with Segmenter.open(path, device="cpu") as segment:
-            parity = check_parity(reference, [Stage("fp32 graph", segment, "fp32")], frames)
+            parity = check_parity(reference, [Stage("fp32 graph", segment, "fp32", onnx=path)], frames)
         return parity, diagnose(reference, parity.hops[0])
 
     return run
@@ -101,6 +105,10 @@ def verify(
         (skip_crop_off_by_one, "looks like: crop off by one: score_pool4 is cut a cell too far in ("),
         (floor_pools, "looks like: floor instead of ceil pools ("),
         (permute_classes, "looks like: class scores permuted: class 1 and class 4 exchanged ("),
+        (rotate_classes, "looks like: class scores permuted: class 5 is returned as class 0, class 0 is returned as"),
+        (count_from_one, "looks like: the classes are numbered from 1, not from 0 (100 % of pixels equal"),
+        (negate_a_filter, "altered weights: conv4_2.weight is not the checkpoint's (1 of "),
+        (forget_a_number, "damaged weights: conv3_1.weight is not finite (NaN or infinity)"),
         (permute_one_layer, "looks like: class scores permuted: class 1 and class 4 exchanged in score_pool3 ("),
     ],
 )
@@ -197,7 +205,10 @@ def test_a_half_precision_file_that_overflows_is_caught_where_it_does_not(tmp_pa
 
 
 def test_a_sound_file_passes(verify: Callable[[PlantIn], tuple[Parity, Diagnosis]]) -> None:
-    parity, _ = verify(lambda graph: None)
+    parity, diagnosis = verify(lambda graph: None)
+    assert diagnosis.weights is not None
+    assert diagnosis.weights.compared > 30
+    assert diagnosis.weights.altered == diagnosis.weights.not_finite == ()
     assert parity.passed
     assert parity.hops[0].equal_share > 0.9999
 

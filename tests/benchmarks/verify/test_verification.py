@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from fcnrt.benchmarks.random_network import random_checkpoint
@@ -19,7 +20,7 @@ from fcnrt.runtime.engines.manifest import EngineKey, EngineManifest, write_engi
 from fcnrt.runtime.engines.optimization_profile import OptimizationProfile
 from fcnrt.runtime.errors import DatasetError, ParityError, SourceError
 from fcnrt.runtime.segmenter import Segmenter
-from fcnrt.runtime.spec import ImageSize
+from fcnrt.runtime.spec import ImageSize, Precision
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,9 @@ def test_half_precision_hop_by_hop_on_labelled_pictures(checkpoint: Checkpoint, 
     assert [hop.precision for hop in found.parity.hops] == ["fp32", "fp16", "fp16"]
     assert found.parity.passed, [hop.objections for hop in found.parity.hops]
     assert found.diagnosis is None
-    assert found.parity.reference_accuracy is not None
-    assert found.parity.reference_accuracy.counts.sum() > 0.8 * 2 * 64 * 96  # void borders are not counted
     for hop in found.parity.hops:
+        assert hop.reference_accuracy is not None
+        assert hop.reference_accuracy.counts.sum() > 0.8 * 2 * 64 * 96  # void borders are not counted
         assert hop.frames == 20 + 2
         assert hop.miou_difference is not None
         assert abs(hop.miou_difference) < 0.002
@@ -71,6 +72,30 @@ def test_targets_of_fp32_exports(tmp_path: Path, checkpoint: Checkpoint) -> None
     assert hop.faults == 0
     assert hop.miou_difference is not None
     assert abs(hop.miou_difference) <= 0.0005
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_every_output_is_compared(checkpoint: Checkpoint, tmp_path: Path, precision: Precision) -> None:
+    path, picture = tmp_path / "all.onnx", tmp_path / "picture.png"
+    outputs = ("class_map", "confidence", "logits", "overlay")
+    export_onnx(checkpoint, path, precision=precision, outputs=outputs, channel_order="bgr")
+    cv2.imwrite(str(picture), np.full((40, 50, 3), 100, np.uint8))
+    sound = verify_deployment(path, checkpoint, data=str(picture), device="cpu")
+    assert sound.parity.passed
+    assert list(sound.parity.hops[-1].output_faults) == ["confidence", "logits", "overlay"]
+    model = onnx.load(path)
+    maker = next(node for node in model.graph.node if "logits" in node.output)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = "right" if name == "logits" else name
+    maker.output[0] = "right"
+    model.graph.node.append(onnx.helper.make_node("Neg", ["right"], ["logits"]))
+    onnx.save(model, path)
+    damaged = verify_deployment(path, checkpoint, data=str(picture), device="cpu")
+    assert damaged.parity.broken is damaged.parity.hops[-1]
+    (objection,) = damaged.parity.broken.objections
+    assert objection.startswith("the output logits is not PyTorch's at 100 % of the pixels (allowed in ")
+    assert str(damaged.diagnosis) == "the class map is right and logits is not: look behind the class scores"
 
 
 def test_another_number_of_classes(half: Path) -> None:
