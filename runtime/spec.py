@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from .errors import ModelFileError
+from .opacity import check_opacity
 
 ChannelOrder = Literal["rgb", "bgr"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -102,6 +103,18 @@ class ModelSpec:
             raise ValueError(f"channel order must be rgb or bgr, got {self.channel_order!r}")
         if "class_map" not in self.outputs:
             raise ValueError(f"outputs must include class_map, got {', '.join(self.outputs)}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be {', '.join(get_args(Precision))}, got {self.precision!r}")
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise ValueError(f"class names must be text, got {self.class_names}")
+        wrong = [color for color in self.palette if len(color) != 3 or not all(0 <= value <= 255 for value in color)]
+        if wrong:
+            raise ValueError(f"colours must be three numbers of 0 to 255, got {wrong[0]}")
+        inside = self.infer_size
+        if inside is not None and not (isinstance(inside, str) and re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", inside)):
+            raise ValueError(f"the size inside must be HxW or one number, as text, got {self.infer_size!r}")
+        if self.overlay_opacity is not None:
+            check_opacity(self.overlay_opacity)
 
     @property
     def num_classes(self) -> int:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InferenceError
+
 
 class ClassShares:
     """Counts the pixels of each class over any number of class maps.
@@ -22,9 +24,20 @@ class ClassShares:
         self.frame_count = 0
 
     def add(self, class_map: NDArray[np.uint8]) -> None:
-        """Count a class map, uint8 (H, W)."""
+        """Count a class map, uint8 (H, W).
+
+        Raises:
+            InferenceError: If it holds a class that the network does not have.
+        """
         # A fifth of the time of np.bincount, which first makes every pixel eight bytes long.
-        self._pixels += cv2.calcHist([class_map], [0], None, [256], [0, 256]).ravel()
+        pixels = cv2.calcHist([class_map], [0], None, [256], [0, 256]).ravel()
+        classes = len(self._class_names)
+        if pixels[classes:].any():
+            raise InferenceError(
+                f"the model returned class {pixels.nonzero()[0][-1]}, and names the {classes} classes 0 to "
+                f"{classes - 1}: its file was damaged or changed; export it again"
+            )
+        self._pixels += pixels
         self.frame_count += 1
 
     def largest(self) -> list[tuple[str, float]]:

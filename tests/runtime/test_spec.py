@@ -56,6 +56,14 @@ def test_newer_format_asks_for_an_upgrade(tiny_spec: ModelSpec) -> None:
         {"outputs": ["logits"]},
         {"class_names": []},
         {"format": "new"},
+        {"palette": [[300, 0, 0], [0, 0, 0], [0, 0, 0]]},
+        {"palette": [[0, 0, 0], [0, -1, 0], [0, 0, 0]]},
+        {"class_names": [0, 1, 2]},
+        {"precision": "fp99"},
+        {"infer_size": 7},
+        {"infer_size": "7 or so"},
+        {"overlay_opacity": 2},
+        {"overlay_opacity": "thick"},
     ],
 )
 def test_damaged_metadata_is_named(tiny_spec: ModelSpec, damage: dict[str, Any]) -> None:
