@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .segmenter import Prediction
 
-_EVERY = 8  # rows and columns of which one of the expected confidence is kept: a hundredth of the class map's size
+_EVERY = 8  # rows and columns of which one of the expected confidence is kept: a 64th of the class map's size
 
 
 @dataclass(frozen=True, eq=False)
