@@ -53,10 +53,10 @@ def expected_confidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:
         logits: float32 (classes, H, W), or (1, H, W) of a network with one score for two classes.
     """
     if len(logits) == 1:
-        others: NDArray[np.float64] = np.exp(-np.abs(logits), dtype=np.float64)
-        return 255 / (1 + others[0])
-    odds: NDArray[np.float64] = np.exp(logits - logits.max(0), dtype=np.float64)
-    return 255 / odds.sum(0)  # the most probable class has odds of 1
+        total = 1 + np.exp(-np.abs(logits[0]), dtype=np.float64)
+    else:
+        total = np.exp(logits - logits.max(0), dtype=np.float64).sum(0)  # the most probable class has odds of 1
+    return np.asarray(255 / total, np.float64)
 
 
 def output_faults(
@@ -82,10 +82,10 @@ def output_faults(
         limit = confidence_limit(logit_limit)
         faults["confidence"] = _apart(prediction.confidence, expected_confidence(logits), limit)
     if prediction.logits is not None and logits is not None:
-        faults["logits"] = _apart(prediction.logits, logits, logit_limit).any(0)
+        faults["logits"] = np.asarray(_apart(prediction.logits, logits, logit_limit).any(0))
     if prediction.overlay is not None and spec.overlay_opacity is not None:
         painted = _painted(frame, prediction.class_map, spec, spec.overlay_opacity)
-        faults["overlay"] = _apart(prediction.overlay, painted, 1).any(-1)
+        faults["overlay"] = np.asarray(_apart(prediction.overlay, painted, 1).any(-1))
     return faults
 
 
@@ -132,7 +132,7 @@ def confidence_limit(logit_limit: float) -> float:
 def _apart(ours: NDArray[Any], theirs: NDArray[Any], limit: float) -> NDArray[np.bool_]:
     """Where the two are farther apart than the limit; NaN is far from everything."""
     with np.errstate(invalid="ignore"):  # infinity less infinity
-        return ~(np.abs(np.subtract(ours, theirs, dtype=np.float64)) <= limit)
+        return np.asarray(~(np.abs(np.subtract(ours, theirs, dtype=np.float64)) <= limit))
 
 
 def _painted(
