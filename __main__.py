@@ -41,6 +41,12 @@ def main() -> None:
         if isinstance(exc, SystemExit) and exc.code != 130:  # which is what Typer makes of Ctrl-C
             raise
         sys.stderr.write("interrupted\n")
+        from .runtime.video.interruptible import is_waiting
+
+        if is_waiting():  # for seconds; everything that was to be put in order is
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
         sys.exit(code)
 
 
