@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from ..runtime.atomic import refuse_to_overwrite
-from ..runtime.checkpoint_mark import is_checkpoint
-from ..runtime.engines.engine_file import is_engine
 from .loading import (
     AlignOption,
     ApproximateAlignOption,
@@ -146,6 +142,11 @@ def export(
         raise typer.BadParameter(
             "--precision int8 needs --calibration: pictures or a video of the kind the network will see"
         )
+    from ..runtime.atomic import refuse_to_overwrite
+    from ..runtime.checkpoint_mark import is_checkpoint
+    from ..runtime.engines.engine_file import is_engine
+    from ..runtime.spec import INFER_SIZE
+
     refuse_to_overwrite([checkpoint, classes, calibration], [output])
     if output is not None and (is_engine(output) or is_checkpoint(output)):
         raise typer.BadParameter(
@@ -154,7 +155,7 @@ def export(
     wanted = _parse_outputs(outputs)
     if opacity is not None and "overlay" not in wanted:
         raise typer.BadParameter("--opacity goes with --outputs class_map,overlay")
-    if infer_size is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", infer_size):
+    if infer_size is not None and not INFER_SIZE.fullmatch(infer_size):
         raise typer.BadParameter(
             f"--infer-size {infer_size} is no size; write HEIGHTxWIDTH, for example 512x640, or one number for the "
             "short side"

@@ -15,6 +15,7 @@ from ..fcn_models.checkpoint import Checkpoint
 from ..fcn_models.preprocessing import PREPROCESSING
 from ..runtime.channel_order import in_channel_order
 from ..runtime.errors import ParityError
+from ..runtime.further_outputs import expected_confidence
 from ..runtime.images.overlay import ClassPainter
 from ..runtime.onnx_header import read_onnx_header
 from ..runtime.runners._onnxruntime import import_onnxruntime, session_options, sparing_options
@@ -203,9 +204,7 @@ def _check_further_outputs(size: ImageSize, logits: NDArray[np.float32], predict
             f"the output logits at {size} is not what the class map was chosen by. The file was not kept."
         )
     if prediction.confidence is not None:
-        scores = per_class(logits)
-        odds = np.exp(scores - scores.max(1, keepdims=True), dtype=np.float64)
-        expected = np.round(255 / odds.sum(1))  # the most probable class has odds of 1
+        expected = np.stack([expected_confidence(frame) for frame in logits]).round()
         error = np.abs(prediction.confidence - expected).max()
         if error > 1:  # a value half-way between two may be rounded either way
             raise ParityError(

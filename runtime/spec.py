@@ -18,6 +18,9 @@ OutputName = Literal["class_map", "confidence", "logits", "overlay"]
 METADATA_KEY = "fcnrt.spec"
 """Key of the ONNX metadata entry that holds `ModelSpec` as JSON."""
 
+INFER_SIZE = re.compile(r"[1-9]\d*(x[1-9]\d*)?")
+"""The size that a network works at, as text: ``512x640``, or a number for the short side."""
+
 _SPEC_FORMAT = 1  # raised when a reader of the older form would misunderstand the newer one
 
 
@@ -107,12 +110,9 @@ class ModelSpec:
             raise ValueError(f"precision must be {', '.join(get_args(Precision))}, got {self.precision!r}")
         if not all(isinstance(name, str) for name in self.class_names):
             raise ValueError(f"class names must be text, got {self.class_names}")
-        wrong = [color for color in self.palette if len(color) != 3 or not all(0 <= value <= 255 for value in color)]
-        if wrong:
-            raise ValueError(f"colours must be three numbers of 0 to 255, got {wrong[0]}")
         inside = self.infer_size
-        if inside is not None and not (isinstance(inside, str) and re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", inside)):
-            raise ValueError(f"the size inside must be HxW or one number, as text, got {self.infer_size!r}")
+        if inside is not None and not (isinstance(inside, str) and INFER_SIZE.fullmatch(inside)):
+            raise ValueError(f"the size inside must be HxW or one number, as text, got {inside!r}")
         if self.overlay_opacity is not None:
             check_opacity(self.overlay_opacity)
 
@@ -164,10 +164,10 @@ def check_palette(palette: tuple[tuple[int, int, int], ...]) -> None:
     """Check that colours can be painted.
 
     Raises:
-        ValueError: If a value is not 0..255.
+        ValueError: If one has not three values, or a value is not 0..255.
     """
     for color in palette:
-        if not all(0 <= value <= 255 for value in color):
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
             raise ValueError(f"the values of a colour must be 0 to 255, got {', '.join(map(str, color))}")
 
 

@@ -45,9 +45,9 @@ def check_folder(folder: Path, *, resume: bool) -> None:
         raise TrainingError(f"{folder} holds no training to resume (no {STATE}); leave --resume out")
     if is_there and not resume:
         raise TrainingError(f"{folder} holds a training already; go on with --resume, or give another folder")
-    for name in (BEST, LAST):
-        if not is_there and (folder / name).exists():
-            raise TrainingError(f"{folder} holds a {name} that would be replaced; give another folder, or move it away")
+    replaced = next((name for name in (BEST, LAST) if (folder / name).exists()), None)
+    if replaced is not None and not is_there:
+        raise TrainingError(f"{folder} holds a {replaced} that would be replaced; give another folder, or move it away")
 
 
 class RunFolder(Checkpoint):

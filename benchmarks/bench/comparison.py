@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from ...runtime.errors import SourceError
 from ..ratio import Ratio
-from .report import ROUNDS_PER_PASS, BenchReport, Series
+from .report import ROUNDS_PER_PASS, BenchReport, Member, Series
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 4000
@@ -109,8 +109,11 @@ def compare_reports(old: BenchReport, new: BenchReport, *, limit: float) -> Benc
         SourceError: If the two have no series in common.
     """
     own = {member.name for member in old.members if member.role == "fcnrt"}
-    names = _names_in(old, new)
-    pairs = [(before, new.find(names[before.member], before.scope, before.size, before.batch)) for before in old.series]
+    renamed = _renamed(old, new)
+    pairs = [
+        (before, new.find(renamed.get(before.member, before.member), before.scope, before.size, before.batch))
+        for before in old.series
+    ]
     found = [(before, after) for before, after in pairs if after is not None]
     judged = sum(before.member in own for before, _ in found)
     if not judged:
@@ -135,19 +138,22 @@ def compare_reports(old: BenchReport, new: BenchReport, *, limit: float) -> Benc
     )
 
 
-def _names_in(old: BenchReport, new: BenchReport) -> dict[str, str]:
-    """By their names in the old run, what the members are called in the new one.
+def _renamed(old: BenchReport, new: BenchReport) -> dict[str, str]:
+    """By their names in the old run, the new names of the members that have another one.
 
     A model that is measured alone has another name than among several; then it is known by its file.
     """
     present = {member.name for member in new.members}
-    by_file = {(member.role, member.file, member.backend, member.device): member.name for member in new.members}
+    names = {_place(member): member.name for member in new.members}
     return {
-        member.name: member.name
-        if member.name in present
-        else by_file.get((member.role, member.file, member.backend, member.device), member.name)
+        member.name: names[_place(member)]
         for member in old.members
+        if member.name not in present and _place(member) in names
     }
+
+
+def _place(member: Member) -> tuple[str, ...]:
+    return member.role, member.file, member.backend, member.device
 
 
 def _own(report: BenchReport) -> str:

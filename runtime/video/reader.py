@@ -275,7 +275,8 @@ class VideoReader:
         fps = self._fps()
         duration_s: float | None = None
         if stream.duration:
-            duration_s = float(stream.duration * self._time_base)
+            assert stream.time_base is not None
+            duration_s = float(stream.duration * stream.time_base)
         elif self._container.duration:
             duration_s = self._container.duration / av.time_base
         estimate = round(duration_s * fps) if duration_s and fps else None
